@@ -1,0 +1,178 @@
+"""The API document: which list resources there are, their parameters, and what their rows look like.
+
+The documents lie beside this module as ``openapi/<version>.json``; ``openapi/formats.json`` adds which plain
+strings are dates and time stamps (API notes, "formats.json"). A newer version of the API is one more file here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOCUMENTS = Path(__file__).with_name("openapi")
+DEFAULT_VERSION = "2026-10-01"
+
+_LIST_PATH = re.compile(r"^/api/[^/]+/resources/(?P<resource>[^/{}]+/[^/{}]+)$")
+_ID = re.compile(r"(^|_)ids?$")
+_CLOCKS = frozenset({"clock_in", "clock_out"})
+
+JsonSchema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One query parameter of a list resource.
+
+    Attributes:
+        name: The name as it is sent, ``[]`` of an array included.
+        type: The JSON type of the value (of one item, for an array); None where the document leaves it open.
+        required: What the document says, which is often not enforced (API notes, "Parameters").
+        values: The values that the document names, empty when any is allowed.
+    """
+
+    name: str
+    type: str | None
+    required: bool
+    values: tuple[str, ...]
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the parameter may be repeated."""
+        return self.name.endswith("[]")
+
+
+@dataclass(frozen=True, slots=True)
+class ListResource:
+    """A resource that can be listed.
+
+    Attributes:
+        path: ``<domain>/<resource>``.
+        parameters: Its query parameters by name.
+        row: The name of the schema of its rows.
+    """
+
+    path: str
+    parameters: Mapping[str, Parameter]
+    row: str
+
+
+def is_id(field: str) -> bool:
+    """Whether a field of this name holds one id or several, which are strings in every version of the tap."""
+    return _ID.search(field) is not None
+
+
+class Document:
+    """One version of the API document."""
+
+    def __init__(self, raw: Mapping[str, Any], formats: Mapping[str, Mapping[str, str]]) -> None:
+        """Take the decoded document and the formats by schema and field."""
+        self._raw = raw
+        self._schemas: Mapping[str, Any] = raw["components"]["schemas"]
+        self._formats = formats
+
+    @cached_property
+    def resources(self) -> dict[str, ListResource]:
+        """Every list resource by its path ``<domain>/<resource>``."""
+        found = {}
+        for path, item in self._raw["paths"].items():
+            if (match := _LIST_PATH.match(path)) and "get" in item:
+                resource = match["resource"]
+                found[resource] = self._list_resource(resource, item["get"])
+        return found
+
+    def schema(self, resource: str) -> JsonSchema:
+        """The JSON Schema of a resource's rows, references resolved, every field nullable.
+
+        Raises:
+            KeyError: The document has no such list resource.
+        """
+        return self._object(self.resources[resource].row, nested=False)
+
+    def _list_resource(self, path: str, operation: Mapping[str, Any]) -> ListResource:
+        answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        row = answer["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
+        parameters = (_parameter(raw) for raw in operation.get("parameters", ()) if raw["in"] == "query")
+        return ListResource(path, {parameter.name: parameter for parameter in parameters}, row)
+
+    def _object(self, name: str, *, nested: bool) -> JsonSchema:
+        formats = self._formats.get(name, {})
+        properties = {
+            field: self._field(field, raw, formats.get(field), nested=nested)
+            for field, raw in self._schemas[name].get("properties", {}).items()
+        }
+        return {"type": ["object", "null"] if nested else "object", "properties": properties}
+
+    def _field(self, field: str, raw: Mapping[str, Any], format_: str | None, *, nested: bool) -> JsonSchema:
+        if "$ref" in raw:
+            return self._object(raw["$ref"].rpartition("/")[2], nested=True)
+        kind = _type(raw)
+        if kind == "array":
+            items = raw.get("items") or {}
+            return {"type": ["array", "null"], "items": self._field(field, items, None, nested=True)}
+        if kind == "object":
+            properties = {
+                name: self._field(name, inner, None, nested=True)
+                for name, inner in raw.get("properties", {}).items()
+            }
+            return {"type": ["object", "null"], **({"properties": properties} if properties else {})}
+        if is_id(field):
+            return {"type": ["string", "null"]}
+        if kind is None:
+            return {}
+        if kind == "string" and (format_ := _evident_format(field, format_, nested=nested)):
+            return {"type": ["string", "null"], "format": format_}
+        return {"type": [kind, "null"]}
+
+
+def _parameter(raw: Mapping[str, Any]) -> Parameter:
+    schema = raw.get("schema", {})
+    one = schema.get("items") or schema
+    values = schema.get("enum") or one.get("enum") or ()
+    return Parameter(raw["name"], one.get("type"), bool(raw.get("required")), tuple(values))
+
+
+def _type(raw: Mapping[str, Any]) -> str | None:
+    """The one type of a field besides null, None where the document leaves it open (OpenAPI 3.1 allows lists)."""
+    kind = raw.get("type")
+    if isinstance(kind, list):
+        kinds = [name for name in kind if name != "null"]
+        return kinds[0] if len(kinds) == 1 else None
+    return kind if kind is None else str(kind)
+
+
+def _evident_format(field: str, declared: str | None, *, nested: bool) -> str | None:
+    """The format of a string, only where there is evidence: a typed client's, or a name that has one meaning."""
+    if field in _CLOCKS:  # Times of day in some resources and versions, time stamps in others.
+        return None
+    if declared in {"date", "date-time"}:
+        return declared
+    if declared or nested:
+        return None
+    if field in {"created_at", "updated_at"}:
+        return "date-time"
+    return "date" if field.endswith("_on") else None
+
+
+def _nearest(version: str) -> Path:
+    """The file of a version, else that of the newest one before it, else the oldest (as the API itself does)."""
+    files = sorted(DOCUMENTS.glob("[0-9]*.json"))
+    return max((file for file in files if file.stem <= version), default=files[0])
+
+
+@cache
+def load(version: str = DEFAULT_VERSION) -> Document:
+    """The document for a version of the API (a date such as ``2026-10-01``), read once a process.
+
+    Returns:
+        The vendored document of that version, or the nearest older one.
+    """
+    formats = msgspec.json.decode((DOCUMENTS / "formats.json").read_bytes())
+    return Document(msgspec.json.decode(_nearest(version).read_bytes()), formats)
