@@ -1,0 +1,67 @@
+"""The command line: ``tap-factorialhr``."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+
+import click
+
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.tap import Interrupted, TapFactorialHR
+
+logger = logging.getLogger("tap-factorialhr")
+
+
+def main() -> None:
+    """Run the tap; whatever goes wrong becomes one line on stderr and an exit code that is not 0."""
+    code = run(sys.argv[1:])
+    logging.shutdown()
+    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    # Requests may be in flight: the run does not wait for their threads, and a closed pipe is not told twice.
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the tap with arguments of the command line.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        TapFactorialHR.cli.main(arguments, prog_name=TapFactorialHR.name, standalone_mode=False)
+    except FactorialError as error:
+        logger.error("%s", error)  # noqa: TRY400 (one line, no traceback)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else 1
+    except Interrupted as error:
+        logger.warning("stopped by signal %d; what was written is in the state", error.args[0])
+        return 128 + int(error.args[0])
+    except BrokenPipeError:
+        logger.error("the target has gone away: it closed the pipe; see its own messages")  # noqa: TRY400
+    except Exception as error:  # noqa: BLE001 (the message may hold a value of a row: only where it happened is told)
+        logger.error(  # noqa: TRY400
+            "unexpected %s at %s; please report it", type(error).__name__, _place(error)
+        )
+    else:
+        return 0
+    return 1
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames[-4:]))  # noqa: PTH119
+
+
+if __name__ == "__main__":
+    main()

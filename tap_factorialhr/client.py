@@ -1,0 +1,273 @@
+"""One request: its session, time-outs and retries, and what each status means.
+
+Safe to use from several threads. Nothing here logs or raises a body, a header or the value of a parameter.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import backoff
+import requests
+import urllib3
+
+from tap_factorialhr import records
+from tap_factorialhr.errors import FactorialError, SessionError
+from tap_factorialhr.pagination import EnvelopeError, Page
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from backoff.types import Details
+
+    from tap_factorialhr.auth import FactorialAuthenticator
+    from tap_factorialhr.pagination import Params
+
+logger = logging.getLogger("tap-factorialhr")
+
+RETRIED = frozenset({408, 425, 429})
+UNAVAILABLE = frozenset({402, 403, 404, 410})
+"""A product that the company has not bought, or rows that the credentials may not see (API notes, "Errors")."""
+LONGEST_WAIT = 60.0
+"""Seconds between two tries at the most where the server does not ask for more."""
+LONGEST_RETRY_AFTER = 300.0
+"""Seconds of a ``Retry-After`` that are honoured at the most."""
+RETRY_BUDGET = 1800.0
+"""Seconds after the first try in which one request may be tried again."""
+LARGEST_BODY = 512 * 1024 * 1024
+"""Bytes of one decoded answer at the most: unpaginated resources of large companies are the largest."""
+
+_CHUNK = 256 * 1024
+
+
+class RetriableError(FactorialError):
+    """A request that may succeed when it is sent again.
+
+    Attributes:
+        retry_after: Seconds that the server asks to wait, None where it does not say.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        """Take what happened, such as ``HTTP 503``, and the wait in seconds that was asked for."""
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+class SlowError(RetriableError):
+    """No answer within the time-out."""
+
+
+class UnavailableError(FactorialError):
+    """A resource that this company or these credentials have no access to (403, 404)."""
+
+
+class RejectedError(FactorialError):
+    """A request that the API takes for wrong (400, 422 and the like)."""
+
+
+class Client:
+    """Sends the tap's requests, all of them reads."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_version: str,
+        session: requests.Session,
+        authenticator: FactorialAuthenticator,
+        timeout: tuple[float, float],
+        max_retries: int,
+    ) -> None:
+        """Take what all requests share; the time-outs are seconds to connect and seconds between two reads."""
+        self._resources = f"{base_url.rstrip('/')}/api/{api_version}/resources/"
+        self._session = session
+        self._authenticator = authenticator
+        self._timeout = timeout
+        self._max_retries = max_retries
+        self._pause = SharedPause()
+        self._counting = threading.Lock()
+        self.requests: Counter[str] = Counter()
+        self.retries: Counter[str] = Counter()
+
+    def get(self, stream: str, path: str, params: Params, *, patient: bool = True) -> Page:
+        """Read one page of a resource.
+
+        Args:
+            stream: The stream it is for, named in logs and errors.
+            path: ``<domain>/<resource>``.
+            params: The query parameters, in order.
+            patient: Whether a time-out is tried again.
+
+        Raises:
+            UnavailableError: The resource is not there for these credentials.
+            RejectedError: The API takes the request for wrong.
+            SessionError: The credentials are not accepted.
+            RetriableError: It went wrong until the tries or the time ran out.
+        """
+
+        def announce(details: Details) -> None:
+            self._count(self.retries, stream)
+            logger.warning(
+                "%s: %s, trying again in %.1f s (%d of %d)",
+                stream,
+                details.get("exception"),
+                details.get("wait", 0.0),
+                details["tries"],
+                self._max_retries,
+            )
+
+        retrying = backoff.on_exception(
+            _waits,
+            RetriableError,
+            max_tries=self._max_retries + 1,
+            max_time=RETRY_BUDGET,
+            jitter=None,
+            giveup=lambda error: isinstance(error, SlowError) and not patient,
+            on_backoff=announce,
+            logger=None,
+        )
+        try:
+            return retrying(self._get)(stream, path, params)
+        except SlowError as error:
+            raise SlowError(f"{stream}: {error}; raise request_timeout, or try again later") from None
+        except RetriableError as error:
+            raise RetriableError(
+                f"{stream}: {error}, given up after {self._max_retries} retries; try again later"
+            ) from None
+
+    def _get(self, stream: str, path: str, params: Params) -> Page:
+        self._pause.wait()
+        self._count(self.requests, stream)
+        response, body = self._send(path, params)
+        if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
+            self._count(self.requests, stream)
+            response, body = self._send(path, params)
+        self._check_status(stream, params, response, body)
+        try:
+            return Page.from_response(records.decode(body))
+        except EnvelopeError as error:
+            raise RetriableError(f"HTTP 200 without the API's envelope ({error})") from None
+        except ValueError:
+            raise RetriableError("HTTP 200 that is not JSON") from None
+
+    def _send(self, path: str, params: Params) -> tuple[requests.Response, bytes]:
+        try:
+            with self._session.get(
+                self._resources + path,
+                params=params,
+                auth=self._authenticator.authenticate_request,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return response, _read(response)
+        except requests.exceptions.SSLError:
+            raise FactorialError(
+                "the server's TLS certificate could not be verified; check base_url, or name your CA in ca_bundle"
+            ) from None
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
+            raise SlowError("no answer in time") from None
+        except requests.exceptions.ConnectionError as error:
+            if "timed out" in str(error).lower():  # requests hides a time-out while a body is read.
+                raise SlowError("no answer in time") from None
+            raise RetriableError("the connection failed") from None
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
+            raise RetriableError("the connection broke") from None
+
+    def _check_status(self, stream: str, params: Params, response: requests.Response, body: bytes) -> None:
+        status = response.status_code
+        if status == requests.codes.ok:
+            return
+        if status == requests.codes.unauthorized:
+            raise SessionError(
+                f"{stream}: HTTP 401, the API does not accept the credentials; check api_key or access_token, "
+                "or log in again"
+            )
+        if status in UNAVAILABLE:
+            raise UnavailableError(f"HTTP {status}")
+        if status in RETRIED or status >= requests.codes.internal_server_error:
+            wait = _retry_after(response.headers.get("Retry-After"))
+            if status == requests.codes.too_many_requests or wait:
+                self._pause.extend(wait or 1.0)
+            raise RetriableError(f"HTTP {status}", wait)
+        if response.is_redirect or requests.codes.multiple_choices <= status < requests.codes.bad_request:
+            raise FactorialError(
+                f"{stream}: HTTP {status}, a redirect, which is not followed so that credentials stay with "
+                "base_url's host; check base_url"
+            )
+        named = _named_parameter(params, body)
+        raise RejectedError(
+            f"{stream}: HTTP {status}, the API rejects the request"
+            + (f" because of the parameter {named}" if named else "")
+            + "; check api_version and the settings"
+        )
+
+    def _count(self, counter: Counter[str], stream: str) -> None:
+        with self._counting:
+            counter[stream] += 1
+
+
+class SharedPause:
+    """A moment until which no thread sends anything, after the API asked for a pause."""
+
+    def __init__(self) -> None:
+        """Begin without a pause."""
+        self._until = 0.0
+
+    def extend(self, seconds: float) -> None:
+        """Let all threads wait for this many seconds from now, if they do not wait longer already."""
+        self._until = max(self._until, time.monotonic() + seconds)
+
+    def wait(self) -> None:
+        """Return when the pause is over."""
+        while (left := self._until - time.monotonic()) > 0:
+            time.sleep(left)
+
+
+def _waits() -> Generator[float, Any, None]:
+    """Seconds before each retry: what the server asks for, else twice as many each time, with jitter."""
+    error = yield 0.0
+    wait = 1.0
+    while True:
+        asked = getattr(error, "retry_after", None)
+        error = yield asked if asked is not None else random.uniform(wait / 2, wait)  # noqa: S311
+        wait = min(wait * 2, LONGEST_WAIT)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """The seconds of a ``Retry-After``, which comes as seconds or as a date, capped."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 (NaN)
+
+
+def _read(response: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(_CHUNK):
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise FactorialError(
+                f"an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does not take in; "
+                "use smaller windows (window_days)"
+            )
+    return bytes(body)
+
+
+def _named_parameter(params: Params, body: bytes) -> str | None:
+    """The first parameter of the request that the body names; the body itself is never shown."""
+    text = body[:10_000].decode("utf-8", "replace")
+    return next((name for name, _ in params if name.removesuffix("[]") in text), None)

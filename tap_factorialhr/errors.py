@@ -1,0 +1,18 @@
+"""What can go wrong, as errors whose message is one line for the person who runs the tap.
+
+A message says what is wrong, where, and what to do; it never holds a secret or a value of a row.
+"""
+
+from __future__ import annotations
+
+
+class FactorialError(Exception):
+    """Something that ends the run with one clear line and exit code 1."""
+
+
+class ConfigError(FactorialError):
+    """A setting, the catalog or the state cannot be used."""
+
+
+class SessionError(FactorialError):
+    """The way in does not work (any more): credentials, tokens or the token file."""

@@ -1,0 +1,290 @@
+"""Pages ahead of need: bounded, in order, across pages, across reads, and across streams.
+
+Threads send and decode; the main thread alone decides what is asked for and takes the pages, in order. What runs
+ahead is bounded by the pages that wait to be taken, an answer of many rows counting for as many pages.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from tap_factorialhr.client import SlowError
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.pagination import (
+    CursorPaginator,
+    IgnoredPageError,
+    OffsetPaginator,
+    Page,
+    PaginationError,
+    ShiftedPagesError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import date
+
+    from tap_factorialhr.client import Client
+    from tap_factorialhr.pagination import Params
+
+logger = logging.getLogger("tap-factorialhr")
+
+Pagination = Literal["offset", "cursor"]
+
+_POLL = 0.2
+"""Seconds between two looks at whether the run was interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """A window of days, both ends included, and the parameters that ask for it."""
+
+    start: str
+    end: str
+    first: date
+    last: date
+
+    @property
+    def params(self) -> Params:
+        """The two parameters."""
+        return ((self.start, self.first.isoformat()), (self.end, self.last.isoformat()))
+
+    def halves(self) -> tuple[Days, Days]:
+        """The two halves of a window of several days."""
+        middle = self.first + (self.last - self.first) // 2
+        return replace(self, last=middle), replace(self, first=middle + timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One listing of a resource, all pages of it.
+
+    Attributes:
+        path: ``<domain>/<resource>``.
+        params: What is asked for, without the parameters of the window and of pagination.
+        fill: Fields, with their values, that its rows get where they lack them.
+        window: The days that it reads, where it is read by days.
+        bookmark: Where the stream's bookmark may move when all rows up to here are written.
+    """
+
+    path: str
+    params: Params = ()
+    fill: Mapping[str, str] = field(default_factory=dict)
+    window: Days | None = None
+    bookmark: str | None = None
+
+    @property
+    def can_halve(self) -> bool:
+        """Whether it can be split into shorter windows."""
+        return self.window is not None and self.window.first < self.window.last
+
+    def halves(self) -> tuple[Read, Read]:
+        """The same in two windows of half as many days; the bookmark moves after the second."""
+        assert self.window is not None  # noqa: S101 (for the type checker)
+        first, last = self.window.halves()
+        return replace(self, window=first, bookmark=None), replace(self, window=last)
+
+
+class Fetcher:
+    """Runs requests in threads, for all streams of the tap."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        concurrency: int,
+        pagination: Pagination,
+        page_size: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the client and how many requests may be in flight at once (1: nothing runs ahead).
+
+        Args:
+            client: Sends the requests.
+            concurrency: Requests in flight.
+            pagination: How pages are asked for.
+            page_size: Rows per page.
+            check: Called while waiting; raises to end the run.
+        """
+        self.client = client
+        self.pagination: Pagination = pagination
+        self.page_size = page_size
+        self.upcoming: deque[StreamReading] = deque()
+        self._check = check
+        self._room = 2 * concurrency if concurrency > 1 else 0
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fetch")
+        self._waiting: set[Future[Page]] = set()
+
+    def reading(self, stream: str, key: str | None, reads: Iterable[Read]) -> StreamReading:
+        """The reads of a stream, one after the other, with the next ones under way."""
+        return StreamReading(self, stream, key, reads)
+
+    def submit(self, stream: str, read: Read, params: Params) -> Future[Page]:
+        """Ask for a page now."""
+        days = read.window.params if read.window else ()
+        future = self._pool.submit(
+            self.client.get, stream, read.path, (*read.params, *days, *params), patient=not read.can_halve
+        )
+        self._waiting.add(future)
+        return future
+
+    def take(self, future: Future[Page]) -> Page:
+        """Wait for a page; raises what its request raised."""
+        while not future.done():
+            self._check()
+            wait((future,), timeout=_POLL)
+        self.drop(future)
+        return future.result()
+
+    def drop(self, future: Future[Page]) -> None:
+        """Forget a page that is not needed any more."""
+        future.cancel()
+        self._waiting.discard(future)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more page may be asked for ahead of need."""
+        return self._room > sum(map(self._weight, self._waiting))
+
+    def _weight(self, future: Future[Page]) -> int:
+        if not future.done() or future.cancelled() or future.exception():
+            return 1
+        return 1 + len(future.result().rows) // self.page_size
+
+    def run_ahead(self) -> None:
+        """Start the first pages of the streams that come next, while there is room."""
+        for reading in self.upcoming:
+            if not self.has_room:
+                return
+            reading.run_ahead()
+
+    def close(self) -> None:
+        """Ask for nothing more; requests in flight are left to themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class StreamReading:
+    """The reads of one stream, taken in order, the next ones under way."""
+
+    def __init__(self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read]) -> None:
+        """Take the reads; they are asked for one by one, as there is room."""
+        self.stream = stream
+        self._fetcher = fetcher
+        self._key = key
+        self._reads = iter(reads)
+        self._begun: deque[_Reading] = deque()
+
+    def run_ahead(self) -> None:
+        """Begin further reads while there is room."""
+        for reading in self._begun:
+            reading.run_ahead()
+        while self._fetcher.has_room and self._begin():
+            pass
+
+    def __iter__(self) -> Iterator[tuple[Read, Page]]:
+        """Every page of every read, in order, with the read that it belongs to.
+
+        An empty page is given as well, so that each read is seen. A window that times out is read again in
+        halves, down to one day.
+        """
+        while self._begun or self._begin():
+            reading = self._begun.popleft()
+            try:
+                for page in reading.pages(self._go_on(reading)):
+                    yield reading.read, page
+            except SlowError:
+                if not reading.read.can_halve:
+                    raise
+                logger.warning("%s: no answer in time for a window of days, halving it", self.stream)
+                self._begun.extendleft(reversed([self._reading(half) for half in reading.read.halves()]))
+
+    def _go_on(self, current: _Reading) -> Callable[[], None]:
+        def run_ahead() -> None:
+            current.run_ahead()
+            self.run_ahead()
+            self._fetcher.run_ahead()
+
+        return run_ahead
+
+    def _begin(self) -> bool:
+        for read in islice(self._reads, 1):
+            self._begun.append(self._reading(read))
+            return True
+        return False
+
+    def _reading(self, read: Read) -> _Reading:
+        return _Reading(self._fetcher, self.stream, self._key, read)
+
+
+class _Reading:
+    """One read in progress, its first page asked for at once."""
+
+    def __init__(self, fetcher: Fetcher, stream: str, key: str | None, read: Read) -> None:
+        self.read = read
+        self._fetcher = fetcher
+        self._stream = stream
+        self._paginator: OffsetPaginator | CursorPaginator = (
+            OffsetPaginator(fetcher.page_size, key)
+            if fetcher.pagination == "offset"
+            else CursorPaginator(fetcher.page_size)
+        )
+        self._pages: deque[Future[Page]] = deque()
+        self._ask()
+
+    def pages(self, run_ahead: Callable[[], None]) -> Iterator[Page]:
+        """Its pages in order; ``run_ahead`` is called whenever there may be more to ask for."""
+        while not self._paginator.finished:
+            if not self._pages:
+                self._ask()
+            run_ahead()
+            page = self._fetcher.take(self._pages.popleft())
+            try:
+                self._paginator.take(page)
+            except ShiftedPagesError as error:
+                self._go_on_by_cursor(error)
+                continue
+            except PaginationError as error:
+                raise FactorialError(
+                    f"{self._stream}: {error}; try again, or set pagination to "
+                    + ("cursor" if self._fetcher.pagination == "offset" else "offset")
+                ) from None
+            if not self._paginator.finished and not self._pages:
+                self._ask()
+            run_ahead()
+            yield page
+        self._drop()
+
+    def run_ahead(self) -> None:
+        """Ask for the pages that are known to come, while there is room."""
+        if isinstance(self._paginator, OffsetPaginator) and not self._paginator.finished:
+            while self._next_number <= self._paginator.last_number and self._fetcher.has_room:
+                self._ask()
+
+    @property
+    def _next_number(self) -> int:
+        assert isinstance(self._paginator, OffsetPaginator)  # noqa: S101 (for the type checker)
+        return self._paginator.number + len(self._pages)
+
+    def _ask(self) -> None:
+        params = (
+            self._paginator.params_of(self._next_number)
+            if isinstance(self._paginator, OffsetPaginator)
+            else self._paginator.params
+        )
+        self._pages.append(self._fetcher.submit(self._stream, self.read, params))
+
+    def _go_on_by_cursor(self, error: ShiftedPagesError) -> None:
+        level = logging.WARNING if isinstance(error, IgnoredPageError) else logging.INFO
+        logger.log(level, "%s: %s, going on by cursor", self._stream, error)
+        self._drop()
+        self._paginator = CursorPaginator(self._fetcher.page_size, error.cursor)
+
+    def _drop(self) -> None:
+        while self._pages:
+            self._fetcher.drop(self._pages.popleft())
+

@@ -1,0 +1,158 @@
+"""Which listings a stream is made of: parents in chunks, one per value of a parameter, windows of days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice, product
+from typing import TYPE_CHECKING
+
+from tap_factorialhr.fetch import Days, Read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tap_factorialhr.openapi import ListResource
+    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.resources import Parent, Resource
+
+DEFAULT_HISTORY = timedelta(days=365)
+"""How far back windows go where there is neither a bookmark nor a ``start_date``."""
+DEFAULT_WINDOW_LOOKBACK = 15
+"""Days before the bookmark that windows read again where ``lookback_days`` is not set: people correct the past."""
+DAY = timedelta(days=1)
+
+Choice = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the configuration says about which rows to read.
+
+    Attributes:
+        today: The day of the run, in UTC.
+        start: The ``start_date``, None without one.
+        lookback: Days to read again before a bookmark, None for the default.
+        window: Days of a window, None for the resource's own.
+        values: The values of settings that a resource may be listed by.
+    """
+
+    today: date
+    start: date | None
+    lookback: int | None
+    window: int | None
+    values: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The listings of a resource, made one by one as they are asked for.
+
+    Attributes:
+        resource: What the document cannot say of the resource.
+        listed: What the document says of it.
+        settings: Which rows to read.
+        since: The day of the bookmark, None to read everything.
+        incremental: Whether only changes are asked for.
+        parent_keys: Gives the keys of a parent's rows; it may have to read them first.
+    """
+
+    resource: Resource
+    listed: ListResource
+    settings: Settings
+    since: date | None
+    incremental: bool
+    parent_keys: Callable[[Parent], Sequence[str]]
+
+    def __iter__(self) -> Iterator[Read]:
+        """Give the reads in the order of their days."""
+        for window in self._windows():
+            yield from self._of_window(window)
+
+    def _of_window(self, window: Days | None) -> Iterator[Read]:
+        always = tuple(self._always())
+        reads = [
+            Read(self.resource.path, (*always, *parent, *choice), self._fill(parent, choice), window)
+            for parent, choice in product(self._parents(), self._choices())
+        ]
+        if window is not None and reads:
+            reads[-1] = replace(reads[-1], bookmark=min(window.last, self.settings.today).isoformat())
+        yield from reads
+
+    def _always(self) -> Iterator[Choice]:
+        for name, value in self.resource.always.items():
+            yield from ((name, text) for text in _texts(value))
+        if self.resource.today:
+            yield self.resource.today, self.settings.today.isoformat()
+        if self.resource.since:
+            yield self.resource.since, (self.settings.start or date(1970, 1, 1)).isoformat()
+        if self.resource.changed_since and self.incremental and (day := self._changed_since()):
+            yield self.resource.changed_since, day.isoformat()
+
+    def _changed_since(self) -> date | None:
+        if self.since is None:
+            return self.settings.start
+        return self.since - (self.settings.lookback or 0) * DAY
+
+    def _parents(self) -> Iterator[Params]:
+        parent = self.resource.parent
+        if parent is None:
+            yield ()
+            return
+        remaining = iter(self.parent_keys(parent))
+        while keys := tuple(islice(remaining, parent.chunk)):
+            yield tuple((parent.parameter, key) for key in keys)
+
+    def _choices(self) -> Iterator[Params]:
+        """One read per combination of the values that go one at a time."""
+        ways: list[list[Choice]] = []
+        if self.resource.each:
+            name, values = self.resource.each
+            ways.append([(name, value) for value in values or self.listed.parameters[name].values])
+        if self.resource.setting and self.resource.setting_parameter:
+            name = self.resource.setting_parameter
+            ways.append([(name, value) for value in self.settings.values.get(self.resource.setting, ())])
+        yield from product(*ways)
+
+    def _fill(self, parent: Params, choice: Params) -> dict[str, str]:
+        fill = {}
+        if self.resource.parent and self.resource.parent.field and len(parent) == 1:
+            fill[self.resource.parent.field] = parent[0][1]
+        if self.resource.each and self.resource.each_field:
+            fill[self.resource.each_field] = dict(choice)[self.resource.each[0]]
+        return fill
+
+    def _windows(self) -> Iterator[Days | None]:
+        window = self.resource.window
+        if window is None:
+            yield None
+            return
+        length = (self.settings.window or window.days) * DAY
+        end = self.settings.today + window.ahead * DAY
+        start = self._first_day()
+        while start <= end:
+            yield Days(window.start, window.end, start, min(start + length - DAY, end))
+            start += length
+
+    def _first_day(self) -> date:
+        start = self.settings.start or self.settings.today - DEFAULT_HISTORY
+        if self.since is None:
+            return start
+        lookback = self.settings.lookback
+        return self.since - (DEFAULT_WINDOW_LOOKBACK if lookback is None else lookback) * DAY
+
+
+def as_day(value: str) -> date:
+    """The day, in UTC, of a date or a time stamp in ISO 8601.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    moment = datetime.fromisoformat(value)
+    return moment.astimezone(UTC).date() if moment.tzinfo else moment.date()
+
+
+def _texts(value: str | bool | tuple[str, ...]) -> tuple[str, ...]:  # noqa: FBT001
+    if isinstance(value, bool):
+        return ("true" if value else "false",)
+    return (value,) if isinstance(value, str) else value

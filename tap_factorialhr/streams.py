@@ -1,0 +1,222 @@
+"""Singer's side of a resource: schema, bookmarks and messages. One generic stream serves them all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from singer_sdk.exceptions import MaxRecordsLimitException
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.streams import Stream
+
+from tap_factorialhr.client import RejectedError, UnavailableError
+from tap_factorialhr.reads import as_day
+from tap_factorialhr.records import Shaper
+from tap_factorialhr.resources import CHANGE_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from singer_sdk.helpers.types import Context
+
+    from tap_factorialhr.fetch import Read, StreamReading
+    from tap_factorialhr.messages import MessageWriter
+    from tap_factorialhr.openapi import JsonSchema
+    from tap_factorialhr.pagination import Row
+    from tap_factorialhr.resources import Resource
+    from tap_factorialhr.tap import TapFactorialHR
+
+_TEXT: JsonSchema = {"type": ["string", "null"]}
+_TIME_STAMP: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
+SAFETY_MARGIN = timedelta(minutes=10)
+"""What a bookmark that is the start of a run is set back by, for clocks that differ."""
+
+
+def stream_schema(resource: Resource, declared: JsonSchema) -> JsonSchema:
+    """The schema of a stream: what the document declares, keys that are never null, and the fields added to rows."""
+    properties = dict(declared["properties"])
+    for name in resource.added_fields:
+        properties.setdefault(name, _TEXT)
+    if resource.changed_since and "updated_at" not in properties:
+        properties[CHANGE_KEY] = _TIME_STAMP
+    for key in resource.key:
+        properties[key] = {**properties[key], "type": properties[key]["type"][0]}
+    return {**declared, "properties": properties}
+
+
+class FactorialStream(Stream):
+    """A list resource of the API."""
+
+    def __init__(self, tap: TapFactorialHR, resource: Resource, declared: JsonSchema) -> None:
+        """Take the resource and the schema that the API document declares for its rows."""
+        self.resource = resource
+        self._factorial = tap
+        super().__init__(tap, schema=stream_schema(resource, declared), name=resource.name)
+        self.primary_keys = list(resource.key)
+        self.replication_key = self._own_replication_key
+        self._reading: StreamReading | None = None
+        self.rows_written = 0
+
+    @property
+    def _own_replication_key(self) -> str | None:
+        properties = self.schema["properties"]
+        if self.resource.window:
+            return "date" if "date" in properties else CHANGE_KEY
+        if self.resource.changed_since:
+            return "updated_at" if "updated_at" in properties else CHANGE_KEY
+        return None
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether only changes are read (a catalog may ask for full tables instead)."""
+        return bool(self.replication_method == REPLICATION_INCREMENTAL)
+
+    @property
+    def bookmark(self) -> str | None:
+        """The bookmark of the runs before, None without one."""
+        state = self.stream_state
+        if not self.is_incremental or state.get("replication_key") not in {None, self.replication_key}:
+            return None
+        value = state.get("replication_key_value")
+        return None if value is None else in_utc(str(value))
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:  # noqa: ARG002
+        """No signpost: the bookmark is set here, and never past the start of the run."""
+        return
+
+    def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002
+        """Every record, shaped."""
+        for _, records in self._shaped_pages():
+            yield from records
+
+    @property
+    def reading(self) -> StreamReading:
+        """Its reads, begun ahead of its turn where that is possible."""
+        if self._reading is None:
+            since = as_day(self.bookmark) if self.bookmark else None
+            reads = self._factorial.reads(self.resource, since, incremental=self.is_incremental)
+            key = self.resource.key[0] if len(self.resource.key) == 1 else None
+            self._reading = self._factorial.fetcher.reading(self.name, key, reads)
+        return self._reading
+
+    def _sync_records(
+        self,
+        context: Context | None = None,  # noqa: ARG002
+        *,
+        write_messages: bool = True,  # noqa: ARG002
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Write the stream's RECORD and STATE messages; a page at a time, where the SDK goes row by row.
+
+        What the resource does not let us read is reported to the tap, and the run goes on.
+        """
+        try:
+            with self.get_record_counter() as counter, self.get_sync_timer():
+                newest = self.bookmark
+                for read, records in self._shaped_pages():
+                    written = self._within_limit(records)
+                    self._write_records(written)
+                    counter.increment(len(written))
+                    newest = self._newest(newest, written)
+                    self._check_limit(records, written)
+                    yield from ()
+                self._finish(newest)
+        except UnavailableError as error:
+            self._factorial.report_skipped(self.name, str(error))
+        except RejectedError as error:
+            self._factorial.report_failed(self.name, str(error))
+
+    def _finish(self, newest: str | None) -> None:
+        """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
+        if self.is_incremental and not self.resource.window:
+            start = self._factorial.started_at
+            margin = start - SAFETY_MARGIN
+            if self.replication_key == CHANGE_KEY:
+                newest = margin.isoformat(timespec="microseconds")
+            if newest is not None:
+                self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
+        if self._stream_version is not None:
+            super()._write_activate_version_message(self._stream_version)
+        self._factorial.state_writer.write_state(self.tap_state)
+
+    def _write_activate_version_message(self, full_table_version: int) -> None:
+        """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""
+
+    def _shaped_pages(self) -> Iterator[tuple[Read, list[dict[str, Any]]]]:
+        """Every page's records; a window's bookmark moves when the records of all its pages have been taken."""
+        shape = Shaper(self.effective_schema, self._is_selected)
+        previous: Read | None = None
+        for read, rows in self._pages():
+            if previous is not None and previous is not read:
+                self._window_done(previous)
+            previous = read
+            for row in rows:
+                self._complete(row, read)
+            yield read, [shape(row) for row in rows]
+        if previous is not None:
+            self._window_done(previous)
+        for warning in shape.warnings():
+            self.logger.warning("%s: %s", self.name, warning)
+
+    def _pages(self) -> Iterator[tuple[Read, list[Row]]]:
+        reading = self.reading
+        self._factorial.begin_following(self)
+        for read, page in reading:
+            yield read, page.rows
+
+    def _complete(self, row: Row, read: Read) -> None:
+        for field, value in read.fill.items():
+            if row.get(field) is None:
+                row[field] = value
+        if self.replication_key == CHANGE_KEY:
+            row[CHANGE_KEY] = self._factorial.started_at.isoformat(timespec="microseconds")
+
+    def _is_selected(self, breadcrumb: tuple[str, ...]) -> bool:
+        return bool(self.mask[breadcrumb])
+
+    def _write_records(self, records: list[dict[str, Any]]) -> None:
+        now = datetime.now(UTC)
+        writer = cast("MessageWriter", self._factorial.message_writer)
+        for stream_map in self.stream_maps:
+            mapped: Iterable[dict[str, Any] | None] = records
+            if type(stream_map) is not SameRecordTransform or stream_map.flattening_enabled:
+                mapped = (stream_map.transform(dict(record)) for record in records)
+            kept = (record for record in mapped if record is not None)
+            writer.write_records(
+                stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
+            )
+        self.rows_written += len(records)
+
+    def _newest(self, newest: str | None, records: list[dict[str, Any]]) -> str | None:
+        """The newest change seen so far; time stamps are in one form of fixed width, and compare as strings."""
+        key = self.replication_key
+        if key is None or self.resource.window:
+            return newest
+        seen = (record.get(key) for record in records)
+        return max(filter(None, (newest, *seen)), default=None)
+
+    def _window_done(self, read: Read) -> None:
+        if self.is_incremental and read.bookmark is not None:
+            self._move_bookmark(max(read.bookmark, self.bookmark or ""))
+            self._factorial.state_writer.write_state(self.tap_state)
+
+    def _move_bookmark(self, value: str) -> None:
+        self.stream_state["replication_key"] = self.replication_key
+        self.stream_state["replication_key_value"] = value
+
+    def _within_limit(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        limit = self.ABORT_AT_RECORD_COUNT
+        return records if limit is None else records[: max(limit - self.rows_written, 0)]
+
+    def _check_limit(self, records: list[dict[str, Any]], written: list[dict[str, Any]]) -> None:
+        if len(written) < len(records):
+            self._abort_sync(MaxRecordsLimitException("the dry run has its records"))
+
+
+def in_utc(bookmark: str) -> str:
+    """A bookmark in the one form that time stamps have in records; the day of a window stays as it is."""
+    if len(bookmark) == len("2026-01-31"):
+        return bookmark
+    moment = datetime.fromisoformat(bookmark)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.isoformat(timespec="microseconds")

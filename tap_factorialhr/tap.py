@@ -1,0 +1,574 @@
+"""The tap: settings, what all streams share, and how a run begins and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections import deque
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+from singer_sdk import Tap
+from singer_sdk import typing as th
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+
+from tap_factorialhr import openapi
+from tap_factorialhr.client import Client, UnavailableError
+from tap_factorialhr.errors import ConfigError, FactorialError
+from tap_factorialhr.fetch import Fetcher
+from tap_factorialhr.messages import MessageWriter
+from tap_factorialhr.reads import Reads, Settings, as_day
+from tap_factorialhr.resources import resource as describe
+from tap_factorialhr.streams import FactorialStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import FrameType
+
+    import click
+
+    from tap_factorialhr.auth import FactorialAuthenticator
+    from tap_factorialhr.resources import Parent, Resource
+
+LOOPBACK = re.compile(r"^(localhost|127(\.\d{1,3}){3}|::1)$")
+LONGEST_CONNECT = 30.0
+"""Seconds to connect at the most; ``request_timeout`` is for the answer."""
+STOP_GRACE = 4.0
+"""Seconds after a signal in which the run must have ended by itself."""
+
+
+class Interrupted(BaseException):  # noqa: N818 (in the manner of KeyboardInterrupt)
+    """The run is to end, because of a signal."""
+
+
+class TapFactorialHR(Tap):
+    """Singer tap for Factorial."""
+
+    name = "tap-factorialhr"
+    message_writer_class = MessageWriter
+    capabilities: ClassVar = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        TapCapabilities.TEST,
+        TapCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+    config_jsonschema: ClassVar[dict[str, Any]] = th.PropertiesList(
+        th.Property(
+            "base_url",
+            th.StringType(),
+            default="https://api.factorialhr.com",
+            title="Base URL",
+            description="Where the API is. Only HTTPS, except on this machine itself.",
+        ),
+        th.Property(
+            "api_version",
+            th.StringType(pattern=r"^\d{4}-\d{2}-\d{2}$"),
+            default=openapi.DEFAULT_VERSION,
+            title="API version",
+            description="The quarterly version of the API, a date.",
+        ),
+        th.Property(
+            "api_key",
+            th.StringType(min_length=1),
+            secret=True,
+            title="API key",
+            description="An API key. One of the four ways in.",
+        ),
+        th.Property(
+            "access_token",
+            th.StringType(min_length=1),
+            secret=True,
+            title="Access token",
+            description="An OAuth access token, used as it is unless there is a refresh token.",
+        ),
+        th.Property(
+            "token_type",
+            th.StringType(min_length=1),
+            default="Bearer",
+            title="Token type",
+            description="What stands before the access token in the Authorization header.",
+        ),
+        th.Property(
+            "refresh_token",
+            th.StringType(min_length=1),
+            secret=True,
+            title="Refresh token",
+            description="An OAuth refresh token; each serves once, so set token_file as well.",
+        ),
+        th.Property(
+            "client_id",
+            th.StringType(min_length=1),
+            secret=True,
+            title="Client ID",
+            description="The OAuth application's ID, for the refresh token.",
+        ),
+        th.Property(
+            "client_secret",
+            th.StringType(min_length=1),
+            secret=True,
+            title="Client secret",
+            description="The OAuth application's secret, for the refresh token.",
+        ),
+        th.Property(
+            "token_file",
+            th.StringType(min_length=1),
+            title="Token file",
+            description="The file that keeps the OAuth session from one run to the next.",
+        ),
+        th.Property(
+            "start_date",
+            th.DateTimeType(),
+            title="Start date",
+            description=(
+                "The first day to read, where a stream is read by changes or by days. Without it: all changes, "
+                "and the days of the last year."
+            ),
+        ),
+        th.Property(
+            "pagination",
+            th.StringType(),
+            allowed_values=["offset", "cursor"],
+            default="offset",
+            title="Pagination",
+            description="How pages are asked for: offset reads them side by side, cursor one after the other.",
+        ),
+        th.Property(
+            "page_size",
+            th.IntegerType(minimum=1, maximum=100),
+            default=100,
+            title="Page size",
+            description="Rows per page, 1 to 100.",
+        ),
+        th.Property(
+            "concurrency",
+            th.IntegerType(minimum=1, maximum=64),
+            default=8,
+            title="Concurrency",
+            description="Requests in flight at once, 1 to 64; 1 reads one page after the other.",
+        ),
+        th.Property(
+            "request_timeout",
+            th.NumberType(exclusive_minimum=0),
+            default=300,
+            title="Request timeout",
+            description="Seconds to wait for an answer.",
+        ),
+        th.Property(
+            "max_retries",
+            th.IntegerType(minimum=0),
+            default=5,
+            title="Retries",
+            description="How often a failed request is tried again.",
+        ),
+        th.Property(
+            "on_forbidden",
+            th.StringType(),
+            allowed_values=["skip", "fail"],
+            default="skip",
+            title="On forbidden",
+            description="What a resource that answers 403 or 404 does to the run: skip the stream, or fail.",
+        ),
+        th.Property(
+            "integration_uuids",
+            th.ArrayType(th.StringType(min_length=1)),
+            title="Integration UUIDs",
+            description=(
+                "The integrations to read integrations_sync_runs and marketplace_installation_settings for."
+            ),
+        ),
+        th.Property(
+            "lookback_days",
+            th.IntegerType(minimum=0),
+            title="Look-back",
+            description=(
+                "Days to read again before the bookmark. Without it: none for streams read by changes, 15 for "
+                "streams read by days."
+            ),
+        ),
+        th.Property(
+            "window_days",
+            th.IntegerType(minimum=1),
+            title="Window",
+            description="Days read by one request, for streams read by days. Without it: each stream's own.",
+        ),
+        th.Property(
+            "ca_bundle",
+            th.StringType(min_length=1),
+            title="CA bundle",
+            description="A file with the certificates to trust, where the system's do not do.",
+        ),
+        additional_properties=False,
+    ).to_dict()
+
+    def __init__(self, *args: Any, validate_config: bool = True, **kwargs: Any) -> None:
+        """Make the tap; with ``validate_config`` everything that can be checked before a request is checked."""
+        self.skipped: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        self._stop_signal: int | None = None
+        self._parent_keys: dict[tuple[str, str], list[str]] = {}
+        super().__init__(*args, validate_config=validate_config, **kwargs)
+        if validate_config:
+            self._check_catalog()
+            _ = self.read_settings, self.authenticator
+
+    # What all streams share
+
+    @cached_property
+    def started_at(self) -> datetime:
+        """When the run began; no bookmark goes past it."""
+        return datetime.fromtimestamp(self.initialized_at / 1000, UTC)
+
+    @cached_property
+    def document(self) -> openapi.Document:
+        """The API document of the configured version."""
+        return openapi.load(str(self.config["api_version"]))
+
+    @cached_property
+    def _timeout(self) -> tuple[float, float]:
+        seconds = float(self.config["request_timeout"])
+        return min(seconds, LONGEST_CONNECT), seconds
+
+    @cached_property
+    def session(self) -> requests.Session:
+        """The HTTP session of all requests."""
+        session = requests.Session()
+        size = self.config["concurrency"] + 1
+        adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=size)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        session.headers["User-Agent"] = f"{self.name}/{self.plugin_version}"
+        session.headers["Accept"] = "application/json"
+        if bundle := self.config.get("ca_bundle"):
+            if not os.path.isfile(bundle):  # noqa: PTH113
+                raise ConfigError("ca_bundle: there is no such file")
+            session.verify = bundle
+        return session
+
+    @cached_property
+    def authenticator(self) -> FactorialAuthenticator:
+        """The way in that follows from the settings."""
+        from tap_factorialhr.auth import make_authenticator  # noqa: PLC0415 (not needed to discover)
+
+        return make_authenticator(
+            self.config, session=self.session, base_url=self.config["base_url"], timeout=self._timeout
+        )
+
+    @cached_property
+    def client(self) -> Client:
+        """What sends all requests."""
+        return Client(
+            base_url=self.config["base_url"],
+            api_version=self.config["api_version"],
+            session=self.session,
+            authenticator=self.authenticator,
+            timeout=self._timeout,
+            max_retries=self.config["max_retries"],
+        )
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """What reads pages ahead of need, for all streams."""
+        return Fetcher(
+            self.client,
+            concurrency=self.config["concurrency"],
+            pagination=self.config["pagination"],
+            page_size=self.config["page_size"],
+            check=self.check_interrupted,
+        )
+
+    @cached_property
+    def read_settings(self) -> Settings:
+        """What the settings say about which rows to read.
+
+        Raises:
+            ConfigError: ``start_date`` is no date.
+        """
+        return Settings(
+            today=self.started_at.date(),
+            start=_start_day(self.config.get("start_date")),
+            lookback=self.config.get("lookback_days"),
+            window=self.config.get("window_days"),
+            values={"integration_uuids": self.config.get("integration_uuids") or ()},
+        )
+
+    def reads(self, resource: Resource, since: date | None, *, incremental: bool) -> Reads:
+        """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
+        listed = self.document.resources[resource.path]
+        return Reads(resource, listed, self.read_settings, since, incremental, self.parent_keys)
+
+    def parent_keys(self, parent: Parent) -> Sequence[str]:
+        """The keys of all rows of a parent, read once a run, whatever the parent's own stream reads or selects.
+
+        Raises:
+            UnavailableError: The parent cannot be read.
+        """
+        at = (parent.resource, parent.key)
+        if at not in self._parent_keys:
+            resource = describe(parent.resource, self.document)
+            reading = self.fetcher.reading(
+                resource.name, parent.key, self.reads(resource, None, incremental=False)
+            )
+            try:
+                keys = [row.get(parent.key) for _, page in reading for row in page.rows]
+            except UnavailableError as error:
+                raise UnavailableError(f"{error} of its parent {resource.name}") from None
+            self._parent_keys[at] = list(dict.fromkeys(str(key) for key in keys if key is not None))
+        return self._parent_keys[at]
+
+    # Streams
+
+    def discover_streams(self) -> list[FactorialStream]:
+        """One stream per list resource of the API document."""
+        return [
+            FactorialStream(self, describe(path, self.document), self.document.schema(path))
+            for path in self.document.resources
+        ]
+
+    @cached_property
+    def _order(self) -> list[FactorialStream]:
+        return [stream for stream in self.streams.values() if isinstance(stream, FactorialStream)]
+
+    def begin_following(self, current: FactorialStream) -> None:
+        """Let the streams after this one be read ahead, those that do not wait for a parent's keys."""
+        following = self._order[self._order.index(current) + 1 :]
+        ready = (stream for stream in following if stream.selected and not self._waits_for_parent(stream))
+        self.fetcher.upcoming = deque(stream.reading for stream in ready)
+
+    def _waits_for_parent(self, stream: FactorialStream) -> bool:
+        parent = stream.resource.parent
+        return parent is not None and (parent.resource, parent.key) not in self._parent_keys
+
+    # How a run goes
+
+    def report_skipped(self, stream: str, reason: str) -> None:
+        """Go on without a stream that these credentials cannot read.
+
+        Raises:
+            FactorialError: ``on_forbidden`` is ``fail``.
+        """
+        if self.config["on_forbidden"] == "fail":
+            raise FactorialError(
+                f"{stream}: {reason}, these credentials cannot read it; deselect it, or set on_forbidden to skip"
+            )
+        self.logger.warning("%s: skipped, %s; these credentials cannot read it", stream, reason)
+        self.skipped[stream] = reason
+
+    def report_failed(self, stream: str, reason: str) -> None:
+        """Go on without a stream, and fail at the end."""
+        self.logger.error("%s", reason)
+        self.failed[stream] = reason
+
+    def check_interrupted(self) -> None:
+        """Raise where the run is to end.
+
+        Raises:
+            Interrupted: A signal has come.
+        """
+        if self._stop_signal is not None:
+            raise Interrupted(self._stop_signal)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Note the signal; the run ends where no line is half written, and at the latest after the grace."""
+        self._stop_signal = signum
+        timer = threading.Timer(STOP_GRACE, os._exit, (128 + signum,))
+        timer.daemon = True
+        timer.start()
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run the tap from the command line.
+
+        Raises:
+            FactorialError: The run could not do all that was asked of it.
+        """
+        if about:
+            cls.print_about(about_format)
+            return
+        cls(
+            config=config.config if config else {},
+            state=_load_json("--state", state),
+            catalog=_load_json("--catalog", catalog),
+            parse_env_config=bool(config and config.parse_env),
+        ).run()
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401
+        """Read the configuration files.
+
+        Raises:
+            ConfigError: One is not there, or is not JSON.
+        """
+        try:
+            return super().cb_config(ctx, param, value)
+        except OSError as error:
+            raise ConfigError(f"the file of --config cannot be read: {error.strerror or 'no such file'}") from None
+        except ValueError:
+            raise ConfigError("the file of --config is not JSON; check that it is whole") from None
+
+    def run(self) -> None:
+        """Read all selected streams; whatever happens, the last STATE is true.
+
+        Raises:
+            FactorialError: A stream failed, or not one could be read.
+        """
+        try:
+            self.sync_all()
+            self.conclude()
+        except BrokenPipeError:
+            raise
+        except BaseException:
+            self.state_writer.write_state(self.state)
+            raise
+        finally:
+            self.fetcher.close()
+
+    def conclude(self) -> None:
+        """Say how the run went.
+
+        Raises:
+            FactorialError: A stream failed, or not one could be read.
+        """
+        for stream, reason in self.skipped.items():
+            self.logger.warning("skipped: %s (%s)", stream, reason)
+        if self.failed:
+            raise FactorialError(f"{len(self.failed)} streams failed: {', '.join(self.failed)}; see above")
+        selected = [stream for stream in self._order if stream.selected]
+        if selected and len(self.skipped) == len(selected):
+            raise FactorialError(
+                "not one selected stream could be read; check what the credentials may see, and base_url"
+            )
+
+    # Settings, catalog and state
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings without ever showing a value."""
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        errors = [] if not raise_errors else _config_errors(self._config, schema)
+        if errors:
+            raise ConfigError("; ".join(errors))
+        for name, declared in schema["properties"].items():
+            if "default" in declared:
+                self._config.setdefault(name, declared["default"])
+        if raise_errors:
+            check_base_url(self._config["base_url"])
+        return errors
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take the state of the runs before.
+
+        Raises:
+            ConfigError: It is not a state of this tap.
+        """
+        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
+        if not isinstance(bookmarks, dict) or not all(isinstance(mark, dict) for mark in bookmarks.values()):
+            raise ConfigError('the state is not of the form {"bookmarks": {"<stream>": {...}}}; check the file')
+        for stream, mark in bookmarks.items():
+            if (value := mark.get("replication_key_value")) is not None:
+                try:
+                    as_day(value)
+                except (TypeError, ValueError):
+                    raise ConfigError(
+                        f"the state's replication_key_value of {stream} is no date; correct or remove it"
+                    ) from None
+        super().load_state(state)
+
+    def _check_catalog(self) -> None:
+        if self.input_catalog is None:
+            return
+        unknown = sorted(set(self.input_catalog) - {stream.name for stream in self._order})
+        if unknown:
+            raise ConfigError(f"the catalog has unknown streams: {', '.join(unknown)}; discover it anew")
+
+
+def check_base_url(url: str) -> None:
+    """See that credentials can be sent to a URL.
+
+    Raises:
+        ConfigError: It is no URL of a host, or plain HTTP to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError("base_url is no URL; it looks like https://api.factorialhr.com") from None
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or parts.username:
+        raise ConfigError("base_url is no URL of a host; it looks like https://api.factorialhr.com")
+    if parts.scheme == "http" and not LOOPBACK.match(host):
+        raise ConfigError("base_url must begin with https://; plain HTTP would show the credentials to others")
+
+
+def _load_json(option: str, file: IO[str] | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        loaded = json.load(file)
+    except ValueError:
+        raise ConfigError(f"the file of {option} is not JSON; check that it is whole") from None
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"the file of {option} is not a JSON object; check that it is the right one")
+    return loaded
+
+
+def _start_day(value: object) -> date | None:
+    if value is None:
+        return None
+    try:
+        return as_day(str(value))
+    except ValueError:
+        raise ConfigError("start_date is no date; it looks like 2026-01-31") from None
+
+
+def _config_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    from jsonschema import Draft7Validator  # noqa: PLC0415 (only where a run begins)
+
+    errors = []
+    for error in Draft7Validator(schema).iter_errors(config):
+        where = ".".join(map(str, error.absolute_path))
+        if error.validator == "additionalProperties" and not where:
+            unknown = sorted(set(config) - set(schema["properties"]))
+            errors.append(f"unknown setting: {', '.join(unknown)}")
+        else:
+            errors.append(f"{where or 'the settings'} {_requirement(error.validator, error.validator_value)}")
+    return errors
+
+
+def _requirement(rule: str, value: Any) -> str:  # noqa: ANN401 (whatever the schema holds)
+    match rule:
+        case "type":
+            kinds = [value] if isinstance(value, str) else [kind for kind in value if kind != "null"]
+            return f"must be of type {' or '.join(kinds)}"
+        case "enum":
+            return f"must be one of {', '.join(str(one) for one in value if one is not None)}"
+        case "minLength":
+            return "must not be empty"
+        case "minimum":
+            return f"must be {value} or more"
+        case "maximum":
+            return f"must be {value} or less"
+        case "exclusiveMinimum":
+            return f"must be more than {value}"
+        case "pattern":
+            return "is not of the right form"
+        case _:
+            return f"breaks the rule {rule} of the settings"

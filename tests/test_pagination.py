@@ -1,0 +1,204 @@
+"""Pagination: the meta of an answer, and that nothing is lost between pages."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.fetch import Fetcher, Pagination, Read
+from tap_factorialhr.pagination import EnvelopeError, Page, PaginationMeta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_factorialhr.pagination import Params
+
+
+class Shelf:
+    """A list resource in memory, with the API's two ways of paging, that may change before each answer."""
+
+    def __init__(self, ids: list[int], *, limit: int = 3) -> None:
+        self.ids = sorted(ids)
+        self.limit = limit
+        self.asked: list[dict[str, str]] = []
+        self.change: Callable[[int], None] = lambda _: None
+        self.twist: Callable[[dict[str, Any], dict[str, str]], None] = lambda _meta, _params: None
+        self.ignore_page = False
+        self.unpaginated = False
+        self.short_second_page = False
+
+    def get(self, stream: str, path: str, params: Params, *, patient: bool = True) -> Page:
+        del stream, path, patient
+        asked = dict(params)
+        self.asked.append(asked)
+        assert len(self.asked) < 500, "the read goes round in circles"
+        self.change(len(self.asked))
+        size = len(self.ids) if self.unpaginated else self.limit
+        if "after_id" in asked:
+            after = int(base64.b64decode(asked["after_id"]))
+            begin = sum(one <= after for one in self.ids)
+        else:
+            number = 1 if self.ignore_page else int(asked.get("page", 1))
+            begin = (number - 1) * size
+        rows = self.ids[begin : begin + size]
+        meta: dict[str, Any] = {
+            "limit": None if self.unpaginated else self.limit,
+            "total": len(self.ids),
+            "has_next_page": begin + size < len(self.ids),
+            "has_previous_page": begin > 0,
+            "start_cursor": _cursor(rows[0]) if rows else None,
+            "end_cursor": _cursor(rows[-1]) if rows else None,
+        }
+        self.twist(meta, asked)
+        return Page.from_response({"data": [{"id": str(one)} for one in rows], "meta": meta})
+
+    def read(self, pagination: Pagination = "offset", concurrency: int = 1) -> list[int]:
+        fetcher = Fetcher(self, concurrency=concurrency, pagination=pagination, page_size=self.limit)  # type: ignore[arg-type]
+        try:
+            reading = fetcher.reading("shelf", "id", [Read("a/b")])
+            return [int(row["id"]) for _, page in reading for row in page.rows]
+        finally:
+            fetcher.close()
+
+
+def _cursor(row: int) -> str:
+    return base64.b64encode(str(row).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"data": [], "meta": {"limit": None}}, PaginationMeta()),
+        ({"data": []}, PaginationMeta()),
+        ({"data": None, "meta": None}, PaginationMeta()),
+        ({"errors": None}, PaginationMeta()),
+        ({"data": [], "meta": {"total": "7", "limit": 100}}, PaginationMeta(limit=100, total=7)),
+        ({"data": [], "meta": {"total": -1, "limit": True}}, PaginationMeta()),
+        (
+            {"data": [], "meta": {"has_next_page": True, "has_previous_page": False, "end_cursor": 12}},
+            PaginationMeta(has_next_page=True, has_previous_page=False, end_cursor="12"),
+        ),
+        ({"data": [], "meta": {"end_cursor": "", "has_next_page": None}}, PaginationMeta()),
+    ],
+)
+def test_meta_reads_every_oddity(document: object, expected: PaginationMeta) -> None:
+    assert PaginationMeta.from_response(document) == expected
+
+
+@pytest.mark.parametrize("document", [[], None, "x", 3, {}, {"meta": {}}, {"errors": {"errors": ["x"]}}])
+def test_what_is_no_envelope_is_an_error(document: object) -> None:
+    with pytest.raises(EnvelopeError):
+        Page.from_response(document)
+
+
+@pytest.mark.parametrize("data", [{"id": 1}, "rows", [1], [None]])
+def test_rows_that_are_no_objects_are_an_error(data: object) -> None:
+    with pytest.raises(EnvelopeError):
+        Page.from_response({"data": data})
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7, 30])
+def test_every_row_once(pagination: Pagination, count: int, concurrency: int) -> None:
+    shelf = Shelf(list(range(1, count + 1)))
+    assert shelf.read(pagination, concurrency) == shelf.ids
+    assert len(shelf.asked) == max(1, -(-count // 3))
+
+
+@pytest.mark.parametrize("boundary", range(2, 7))
+def test_a_row_deleted_at_each_boundary_loses_no_other(boundary: int) -> None:
+    shelf = Shelf(list(range(1, 21)))
+
+    def delete(request: int) -> None:
+        if request == boundary:
+            shelf.ids.remove(2)
+
+    shelf.change = delete
+    assert set(range(1, 21)) - {2} <= set(shelf.read())
+
+
+def test_ignored_page_number_is_noticed_at_page_two(caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Shelf(list(range(1, 11)))
+    shelf.ignore_page = True
+    assert shelf.read() == shelf.ids
+    assert [asked.get("page") for asked in shelf.asked] == ["1", "2", None, None, None]
+    assert sum(record.levelname == "WARNING" for record in caplog.records) == 1
+
+
+def test_unpaginated_resource_is_one_request() -> None:
+    for pagination in ("offset", "cursor"):
+        shelf = Shelf(list(range(1, 11)))
+        shelf.unpaginated = True
+        assert shelf.read(pagination) == shelf.ids  # type: ignore[arg-type]
+        assert len(shelf.asked) == 1
+
+
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+def test_missing_total_is_no_obstacle(pagination: Pagination) -> None:
+    shelf = Shelf(list(range(1, 11)))
+    shelf.twist = lambda meta, _: meta.pop("total")
+    assert shelf.read(pagination) == shelf.ids
+
+
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+def test_promised_page_that_never_comes_is_an_error(pagination: Pagination) -> None:
+    shelf = Shelf(list(range(1, 7)))
+    shelf.twist = lambda meta, _: meta.update(has_next_page=True)
+    with pytest.raises(FactorialError, match="shelf: .*next page"):
+        shelf.read(pagination)
+
+
+def test_repeated_cursor_is_an_error() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.twist = lambda meta, _: meta.update(end_cursor=_cursor(3))
+    with pytest.raises(FactorialError, match="shelf: the server repeats a"):
+        shelf.read("cursor")
+
+
+def test_growing_cursor_is_an_error() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.twist = lambda meta, asked: meta.update(end_cursor="x" * 5000)
+    with pytest.raises(FactorialError, match="longer than"):
+        shelf.read("cursor")
+
+
+changes = st.lists(
+    st.tuples(st.integers(1, 12), st.one_of(st.just(None), st.integers(1, 40))),
+    max_size=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    count=st.integers(0, 40),
+    limit=st.integers(1, 7),
+    changes=changes,
+    pagination=st.sampled_from(["offset", "cursor"]),
+    ahead=st.sampled_from([1, 4]),
+)
+def test_rows_that_exist_throughout_are_never_lost(
+    count: int, limit: int, changes: list[tuple[int, int | None]], pagination: Pagination, ahead: int
+) -> None:
+    """Rows are deleted (a number) and added (None) before any answers; one kind of change per answer."""
+    shelf = Shelf(list(range(1, count + 1)), limit=limit)
+    always = set(shelf.ids)
+    planned = dict(changes)
+
+    def change(request: int) -> None:
+        if request not in planned:
+            return
+        victim = planned[request]
+        if victim is None:
+            shelf.ids.append(max(shelf.ids, default=0) + 1)
+        elif victim in shelf.ids:
+            shelf.ids.remove(victim)
+            always.discard(victim)
+
+    shelf.change = change
+    assert always <= set(shelf.read(pagination, ahead))
