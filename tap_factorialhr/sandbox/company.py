@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_factorialhr import openapi
-from tap_factorialhr.sandbox import relations, shapes, values
+from tap_factorialhr.sandbox import relations, shapes, values, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,45 @@ _SMALL = range(5, 14)
 _LEAST = 6
 
 KEPT = frozenset(
-    ["id", "uuid", "type", "created_at", "updated_at", "date", "reference_date", "effective_on", "starts_on", "ends_on", "start_on", "finish_on", "start_date", "end_date", "start_at", "end_at", "booking_date", "country", "node_type", "template_type", "integration", "employee_id", "contract_id", "contract_version_id", "task_id", "session_id", "post_id", "performance_review_process_id", "company_id", "access_id", "integration_uuid", "active", "first_name", "last_name", "full_name", "started_at", "status"]
+    [
+        "id",
+        "uuid",
+        "type",
+        "created_at",
+        "updated_at",
+        "date",
+        "reference_date",
+        "effective_on",
+        "starts_on",
+        "ends_on",
+        "start_on",
+        "finish_on",
+        "start_date",
+        "end_date",
+        "start_at",
+        "end_at",
+        "booking_date",
+        "country",
+        "node_type",
+        "template_type",
+        "integration",
+        "employee_id",
+        "contract_id",
+        "contract_version_id",
+        "task_id",
+        "session_id",
+        "post_id",
+        "performance_review_process_id",
+        "company_id",
+        "access_id",
+        "integration_uuid",
+        "active",
+        "first_name",
+        "last_name",
+        "full_name",
+        "started_at",
+        "status",
+    ]
 )
 """Fields that are never null: by them rows are found, or told apart."""
 
@@ -269,9 +307,14 @@ class Company:
         return FIRST_ID + 1 + place * _ROOM + number * _STEP
 
     def _find(self, table: Table, wanted: Any) -> tuple[int, Row]:  # noqa: ANN401 - a string or an integer
-        for key, row in zip(table.keys, table.rows, strict=True):
-            if str(wanted) in {str(key), str(row.get("uuid", key))}:
-                return key, row
+        if str(wanted).isdigit():
+            place = bisect_left(table.keys, int(wanted))
+            if place < len(table.keys) and table.keys[place] == int(wanted):
+                return table.keys[place], table.rows[place]
+        else:
+            for key, row in zip(table.keys, table.rows, strict=True):
+                if row.get("uuid") == wanted:
+                    return key, row
         raise LookupError("there is no row with that id")
 
     def _changed(self, table: Table, key: int, row: Row) -> None:
@@ -327,7 +370,7 @@ class _Maker:
             return self.uuids(name)
         return values.of(self.resource, name, shape, self.company.today)
 
-    def reference(self, target: str, name: str) -> values.Maker:
+    def reference(self, target: str, name: str) -> values.Maker:  # noqa: PLR0911 - one line a kind of target
         company, count = self.company, self.size(target)
         if target in _PEOPLE:
             if name in relations.OWN:
@@ -381,7 +424,8 @@ class _Maker:
 
     def row(self, number: int) -> Row:
         """Make the row of that number. Rows have to be made in order to be the same every time."""
-        rng, employee, row = self.rng, self.employee(number), {}
+        rng, employee = self.rng, self.employee(number)
+        row: Row = {}
         for name, make, null in self.plan:
             dice = rng.random() if null else 1.0
             if dice < null:
@@ -449,7 +493,7 @@ def _leave(company: Company, number: int, _employee: int, row: Row, _private: di
     row["start_on"] = values.day(start)
     row["finish_on"] = None if number % 29 == 11 else values.day(start + number % 9)  # noqa: PLR2004 - an endless one
     row["deleted_at"] = row["updated_at"] if number % 11 == 3 else None  # noqa: PLR2004 - a few, spread out
-    row["leave_type_name"] = values.words.LEAVE_TYPES[number % company.count("timeoff/leave_types") % 7]
+    row["leave_type_name"] = words.LEAVE_TYPES[number % company.count("timeoff/leave_types") % 7]
 
 
 def _node(_company: Company, number: int, _employee: int, row: Row, _private: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ STATUSES = ("408", "425", "429", "500", "502", "503", "504")
 KINDS = ("reset", "cut", "timeout", *STATUSES, "429-seconds", "429-date", "html", "half_json", "no_envelope")
 """``reset``: the connection is closed without an answer. ``cut``: it is closed in the middle of the body.
 ``timeout``: nothing comes for ``fault_delay`` seconds, then it is closed. A number: that status.
-``429-seconds`` and ``429-date``: with ``Retry-After``. ``html``: a 200 that is a maintenance page. ``half_json``:
-a 200 whose body ends in the middle. ``no_envelope``: a 200 that is JSON, but no list."""
+``429-seconds`` and ``429-date``: with ``Retry-After``. ``html``: a 200 that is a maintenance page.
+``half_json``: a 200 whose body ends in the middle. ``no_envelope``: a 200 that is JSON, but no list."""
 
 MIXED = "mixed"
 

@@ -1,13 +1,13 @@
 """Which rows a request asks for: required parents, filters, changes since, date windows.
 
-Only parameters that the API document names for a resource have an effect; others are ignored in silence, as the
-API does (API notes, "Parameters").
+Only parameters that the API document names for a resource have an effect; others are ignored in silence, as
+the API does (API notes, "Parameters").
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import relations, shapes
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.sandbox.company import Company, Row
 
+
+Test: TypeAlias = "Callable[[Row, dict[str, Any]], bool]"
+"""Takes a row and what the API knows of it but does not show; says whether the row is asked for."""
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "attendance/estimated_times": ("employee_ids[]", "start_on", "end_on"),
@@ -146,7 +149,7 @@ def select(company: Company, resource: str, params: Sequence[tuple[str, str]]) -
     _check(resource, given)
     tests = [*_hidden(resource, given), *_since(given), *_window(resource, given)]
     for name, values in given.items():
-        if test := _filter(company, resource, name, values):
+        if test := _filter(resource, name, values):
             tests.append(test)
     table = company.table(resource)
     if not tests:
@@ -168,7 +171,7 @@ def _check(resource: str, given: dict[str, list[str]]) -> None:
         raise InvalidParametersError(ONE_ONLY[resource])
 
 
-def _hidden(resource: str, given: dict[str, list[str]]) -> list[Callable[[Row, dict[str, Any]], bool]]:
+def _hidden(resource: str, given: dict[str, list[str]]) -> list[Test]:
     states = [state for flag, state in OPENS.get(resource, {}).items() if given.get(flag) != ["true"]]
     tests = [_without(state) for state in states]
     if resource == "finance/categories" and "deleted" not in given.get("statuses[]", ()):
@@ -179,15 +182,12 @@ def _hidden(resource: str, given: dict[str, list[str]]) -> list[Callable[[Row, d
     return tests
 
 
-def _without(state: str) -> Callable[[Row, dict[str, Any]], bool]:
+def _without(state: str) -> Test:
     return lambda row, private: not (private.get(state) or row.get(state))
 
 
-def _since(given: dict[str, list[str]]) -> list[Callable[[Row, dict[str, Any]], bool]]:
-    tests: list[Callable[[Row, dict[str, Any]], bool]] = []
-    for name in SINCE & given.keys():
-        first = _date(given[name][-1])
-        tests.append(lambda row, private, first=first: _changed(row, private)[:10] >= first)
+def _since(given: dict[str, list[str]]) -> list[Test]:
+    tests = [_changed_since(_date(given[name][-1])) for name in SINCE & given.keys()]
     if "updated_at_lteq" in given:
         last = _date(given["updated_at_lteq"][-1])
         tests.append(lambda row, private: _changed(row, private)[:10] <= last)
@@ -195,6 +195,10 @@ def _since(given: dict[str, list[str]]) -> list[Callable[[Row, dict[str, Any]], 
         start = _date(given["created_at_gteq"][-1])
         tests.append(lambda row, _: (row.get("created_at") or row.get("started_at") or "9")[:10] >= start)
     return tests
+
+
+def _changed_since(first: str) -> Test:
+    return lambda row, private: _changed(row, private)[:10] >= first
 
 
 def _changed(row: Row, private: dict[str, Any]) -> str:
@@ -210,12 +214,12 @@ def _date(text: str) -> str:
     return found
 
 
-def _window(resource: str, given: dict[str, list[str]]) -> list[Callable[[Row, dict[str, Any]], bool]]:
+def _window(resource: str, given: dict[str, list[str]]) -> list[Test]:
     for first, last in _WINDOWS:
         if (first in given or last in given) and (fields := _span(resource)):
             low = _date(given[first][-1]) if first in given else "0"
             high = _date(given[last][-1]) if last in given else "9"
-            return [lambda row, _, fields=fields, low=low, high=high: _overlaps(row, fields, low, high)]
+            return [_within(fields, low, high)]
     return []
 
 
@@ -228,17 +232,17 @@ def _span(resource: str) -> tuple[str, str] | None:
     return next(((name, name) for name in _POINTS if name in row), None)
 
 
-def _overlaps(row: Row, fields: tuple[str, str], low: str, high: str) -> bool:
-    start = row.get(fields[0])
-    end = row.get(fields[1])
-    if start is None:
-        return False
-    return str(start)[:10] <= high and (end is None or str(end)[:10] >= low)
+def _within(fields: tuple[str, str], low: str, high: str) -> Test:
+    """Rows whose days overlap with the days from low to high; without an end a row goes on for ever."""
+
+    def test(row: Row, _: dict[str, Any]) -> bool:
+        start, end = row.get(fields[0]), row.get(fields[1])
+        return start is not None and str(start)[:10] <= high and (end is None or str(end)[:10] >= low)
+
+    return test
 
 
-def _filter(
-    company: Company, resource: str, name: str, values: list[str]
-) -> Callable[[Row, dict[str, Any]], bool] | None:
+def _filter(resource: str, name: str, values: list[str]) -> Test | None:  # noqa: PLR0911 - one line a kind
     if resource == relations.EMPLOYEES and name == "team_ids[]":
         return lambda _, private: str(private.get("team")) in values
     if resource == "timeoff/leave_types" and name == "leave_type_id":
@@ -266,7 +270,7 @@ _PRIVATE = {
 }
 
 
-def _only_active(resource: str) -> Callable[[Row, dict[str, Any]], bool] | None:
+def _only_active(resource: str) -> Test | None:
     shape = shapes.row(resource)
     if "active" in shape:
         return lambda row, _: row.get("active") is True
@@ -275,7 +279,7 @@ def _only_active(resource: str) -> Callable[[Row, dict[str, Any]], bool] | None:
     return None
 
 
-def _searched(text: str) -> Callable[[Row, dict[str, Any]], bool]:
+def _searched(text: str) -> Test:
     return lambda row, _: any(
         text in str(row.get(name) or "").casefold() for name in ("name", "full_name", "title", "description")
     )
@@ -314,7 +318,7 @@ def _singulars(plural: str) -> list[str]:
     return guesses
 
 
-def _equals(field: str, wanted: frozenset[str]) -> Callable[[Row, dict[str, Any]], bool]:
+def _equals(field: str, wanted: frozenset[str]) -> Test:
     def test(row: Row, _: dict[str, Any]) -> bool:
         value = row.get(field)
         if isinstance(value, bool):

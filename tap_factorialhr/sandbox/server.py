@@ -24,6 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import queries
 from tap_factorialhr.sandbox.company import Company
 from tap_factorialhr.sandbox.oauth import OAuth, OAuthError
@@ -100,8 +101,8 @@ class _Page:
 class Sandbox:
     """A simulated company behind HTTP.
 
-    ``with Sandbox(Company(50)) as sandbox:`` serves it on a free port of the loopback until the block ends. All
-    options are plain attributes and may be changed while it runs.
+    ``with Sandbox(Company(50)) as sandbox:`` serves it on a free port of the loopback until the block ends.
+    All options are plain attributes and may be changed while it runs.
 
     Attributes:
         company: The company; its rows are the truth.
@@ -126,7 +127,7 @@ class Sandbox:
         page_size_cap: The most rows of a page.
         before_request: Called with each request before it is answered, under the company's lock: a test can
             change rows between two pages here.
-        answer: Called with each request; what it returns is sent instead of the company's answer, unless None.
+        answer: Called with each request; what it returns, unless None, is sent instead of the company's.
         requests: All requests that came in.
         most_at_once: How many requests were in flight at one time, at most.
     """
@@ -291,7 +292,7 @@ class Sandbox:
             case _:
                 return Response(b'{"errors":null}', int(fault), media_type=_JSON)
 
-    def _answered(self, request: Request, record: RequestRecord) -> Response:
+    def _answered(self, request: Request, record: RequestRecord) -> Response:  # noqa: PLR0911 - one a status
         with self.company.lock:
             if self.before_request:
                 self.before_request(record)
@@ -299,7 +300,7 @@ class Sandbox:
                 return Response(own.body, own.status, {"content-type": _JSON, **own.headers})
             if not self._known(request):
                 return Response(_NO_CREDENTIAL, 401, media_type=_JSON)
-            if record.resource not in self._resources or record.resource in self.missing:
+            if record.resource not in openapi.load().resources or record.resource in self.missing:
                 return Response(b'{"errors":{"errors":["Not found"]}}', 404, media_type=_JSON)
             if record.resource in self.forbidden:
                 return Response(b'{"errors":{"errors":["Forbidden by policy"]}}', 403, media_type=_JSON)
@@ -307,10 +308,6 @@ class Sandbox:
                 return Response(self._list(record), media_type=_JSON)
             except queries.InvalidParametersError:
                 return Response(b"Invalid parameters", 400, media_type=_JSON)
-
-    @property
-    def _resources(self) -> frozenset[str]:
-        return frozenset(self.company.resources)
 
     def _known(self, request: Request) -> bool:
         """Whether the request carries a credential that is good."""

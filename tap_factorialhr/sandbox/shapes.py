@@ -1,7 +1,7 @@
 """What the rows of each resource look like, read from the API document itself.
 
-The tap's own reading of the document (``Document.schema``) is not used: a mistake in it must not be mirrored in
-what tests it. Only the list of resources and their parameters are shared.
+The tap's own reading of the document (``Document.schema``) is not used: a mistake in it must not be mirrored
+in what tests it. Only the list of resources and their parameters are shared.
 """
 
 from __future__ import annotations
@@ -76,9 +76,8 @@ def _shape(raw: Mapping[str, Any], format_: str | None, required: bool, version:
         return Shape("object", required=required, fields=fields)
     kind = raw.get("type", "unknown")
     if kind == "array":
-        return Shape(
-            "array", required=required, item=_shape(raw.get("items", {}), None, True, version, depth + 1)
-        )
+        item = _shape(raw.get("items", {}), None, required, version, depth + 1)
+        return Shape("array", required=required, item=item)
     return Shape(kind, tuple(raw.get("enum", ())), format_ if kind == "string" else None, required)
 
 

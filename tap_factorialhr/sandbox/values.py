@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tap_factorialhr.sandbox import words
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.sandbox.shapes import Shape
 
-Maker = Callable[["Random", int, int], Any] if TYPE_CHECKING else Any
-"""Takes a source of chance, the number of the row and the number of the employee it is about; gives a value."""
+Maker: TypeAlias = "Callable[[Random, int, int], Any]"
+"""Takes a source of chance, the number of the row and that of the employee it is about; gives a value."""
 
 _DAY_MINUTES = 24 * 60
 _RARE = ("deleted_", "archived_", "discarded_", "terminat", "inactive", "locked_at", "rejected_reason")
@@ -166,7 +166,7 @@ def of(resource: str, name: str, shape: Shape, today: date) -> Maker:
         return lambda _rng, _number, employee: person(employee)
     if name in {"name", "title", "label"} and shape.kind == "string":
         return _numbered(_NAMES.get(resource, words.THINGS))
-    if name in _CHOICES and shape.kind != "object" and shape.kind != "array":
+    if name in _CHOICES and shape.kind not in {"object", "array"}:
         return _choice(_fitting(_CHOICES[name], shape.kind))
     return _by_kind(name, shape, today)
 
@@ -201,15 +201,17 @@ def _by_kind(name: str, shape: Shape, today: date) -> Maker:  # noqa: PLR0911 - 
 
 
 def _integer(name: str) -> Maker:
-    if name == "position" or name == "order" or name.endswith("number"):
+    if name in {"position", "order"} or name.endswith("number"):
         return lambda _rng, number, _employee: number + 1
+    if name == "age_number":
+        return lambda rng, _number, _employee: 20 + int(rng.random() * 45)
     if "year" in name:
         return lambda rng, _number, _employee: 2020 + int(rng.random() * 7)
     top = 500_000 if "cents" in name or "amount" in name else 480
     return lambda rng, _number, _employee: int(rng.random() * top)
 
 
-def _string(name: str, format_: str | None, today: date) -> Maker:  # noqa: PLR0911 - one line a form
+def _string(name: str, format_: str | None, today: date) -> Maker:  # noqa: C901, PLR0911 - one line a form
     last = today.toordinal()
     if format_ == "date-time" or (format_ is None and name.endswith(_MOMENTS)):
         return lambda rng, _number, _employee: (
@@ -239,7 +241,7 @@ def _string(name: str, format_: str | None, today: date) -> Maker:  # noqa: PLR0
 
 
 def _nested(name: str, shape: Shape, today: date) -> Maker:
-    """Objects and lists: one of a few that are made once, because making them anew costs more than they tell."""
+    """Objects and lists: one of a few that are made once, because making them anew tells no more."""
     made: list[Any] = []
 
     def make(rng: Random, number: int, employee: int) -> Any:  # noqa: ANN401 - a JSON value

@@ -6,7 +6,8 @@ FIRST_NAMES = (
     "Ada", "Alba", "Amir", "Anna", "Beatriz", "Bruno", "Carla", "Chloé", "Clara", "Daniel", "Diego", "Elena",
     "Emil", "Fátima", "Femi", "Giulia", "Hannah", "Hugo", "Inès", "Irene", "Iván", "Jana", "João", "Jonas",
     "Júlia", "Karim", "Laia", "Lena", "Léo", "Lucía", "Luís", "Marco", "Marta", "Matteo", "Mia", "Nadia",
-    "Nil", "Noa", "Núria", "Olga", "Óscar", "Pau", "Petra", "Rita", "Rosa", "Samuel", "Sofia", "Tomás", "Yara",
+    "Nil", "Noa", "Núria", "Olga", "Óscar", "Pau", "Petra", "Rita", "Rosa", "Samuel", "Sofia", "Tomás",
+    "Yara",
 )  # fmt: skip
 LAST_NAMES = (
     "Almeida", "Andersson", "Bauer", "Bianchi", "Blanc", "Bosch", "Carvalho", "Costa", "Dubois", "Esposito",
@@ -16,12 +17,14 @@ LAST_NAMES = (
     "Wagner",
 )  # fmt: skip
 CITIES = (
-    "Barcelona", "Madrid", "Valencia", "Lisboa", "Porto", "Paris", "Lyon", "Berlin", "München", "Milano", "Roma",
+    "Barcelona", "Madrid", "Valencia", "Lisboa", "Porto", "Paris", "Lyon", "Berlin", "München", "Milano",
+    "Roma",
 )  # fmt: skip
 COUNTRIES = ("es", "pt", "fr", "de", "it")
 CURRENCIES = ("EUR", "EUR", "EUR", "GBP", "USD")
 JOB_TITLES = (
-    "Accountant", "Backend engineer", "Customer success manager", "Data analyst", "Designer", "Office manager",
+    "Accountant", "Backend engineer", "Customer success manager", "Data analyst", "Designer",
+    "Office manager",
     "People partner", "Product manager", "Recruiter", "Sales representative", "Support agent", "Team lead",
 )  # fmt: skip
 TEAMS = (
@@ -38,5 +41,6 @@ THINGS = (
 )  # fmt: skip
 NOTES = (
     "To be checked with the team.", "Agreed in the last meeting.", "See the attached file.", "No remarks.",
-    "Línea con acentos y «comillas».", "Two lines:\nthis is the second.", 'He said "yes".', "Tab\there; 100 % ✓",
+    "Línea con acentos y «comillas».", "Two lines:\nthis is the second.",
+    'He said "yes".', "Tab\there; 100 % ✓",
 )  # fmt: skip
