@@ -138,6 +138,8 @@ DATED = {
 }
 """Resources with a row per employee and day, and how many days ahead of today they begin, going backwards."""
 
+_BLANK = {"inputed_minutes": 0}  # What is not asked for is null, but minutes that are not computed are 0.
+
 NODE_TYPES = tuple(
     f"jobcatalog_tree{level}" for level in ("root", "function", "family", "role", "level")
 )  # From the top down.
@@ -176,7 +178,7 @@ class Table:
         if key not in rows:
             row = self.rows[index]
             if blank:
-                row = {name: None if name in blank else value for name, value in row.items()}
+                row = {name: _BLANK.get(name) if name in blank else value for name, value in row.items()}
             rows[key] = msgspec.json.encode(row)
         return rows[key]
 
@@ -571,6 +573,11 @@ _SPECIAL: dict[str, Callable[..., None]] = {
     "compensations/payroll_runs": _states("hidden"),
     "finance/budget_options": _states("inactive", "archived"),
     "finance/categories": _states("deleted"),
+    "finance/cost_center_memberships": _states("inactive"),
+    "contracts/french_contract_types": _states("archived"),
+    "contracts/german_contract_types": _states("archived"),
+    "contracts/portuguese_contract_types": _states("archived"),
+    "contracts/spanish_contract_types": _states("archived"),
     "expenses/expenses": _states("draft"),
     "expenses/mileages": _states("draft"),
     "expenses/expensables": _states("draft", "grouped"),

@@ -51,6 +51,10 @@ OPENS: dict[str, dict[str, str]] = {
     "attendance/worked_times": {"include_non_attendable_employees": "non_attendable"},
     "compensations/cycles": {"include_archived": "archived", "include_hidden": "hidden"},
     "compensations/payroll_runs": {"include_hidden": "hidden"},
+    **{
+        f"contracts/{country}_contract_types": {"archived": "archived"}
+        for country in ("french", "german", "portuguese", "spanish")
+    },
     "expenses/expensables": {"include_manual_drafts": "draft", "include_grouped": "grouped"},
     "expenses/expenses": {"include_manual_drafts": "draft"},
     "expenses/mileages": {"include_manual_drafts": "draft"},
@@ -148,6 +152,8 @@ def select(company: Company, resource: str, params: Sequence[tuple[str, str]]) -
             given[name].append(value)
     _check(resource, given)
     tests = [*_hidden(resource, given), *_since(given), *_window(resource, given)]
+    if resource == "timeoff/leaves" and (test := _pending(given)):
+        tests.append(test)
     for name, values in given.items():
         if test := _filter(resource, name, values):
             tests.append(test)
@@ -174,11 +180,8 @@ def _check(resource: str, given: dict[str, list[str]]) -> None:
 def _hidden(resource: str, given: dict[str, list[str]]) -> list[Test]:
     states = [state for flag, state in OPENS.get(resource, {}).items() if given.get(flag) != ["true"]]
     tests = [_without(state) for state in states]
-    if resource == "finance/categories" and "deleted" not in given.get("statuses[]", ()):
-        tests.append(_without("deleted"))
-    if resource == "documents/documents":
-        binned = given.get("by_trash_bin") == ["true"]
-        tests.append(lambda row, _: bool(row.get("deleted_at")) == binned)
+    if resource == "finance/cost_center_memberships" and given.get("only_active") != ["false"]:
+        tests.append(_without("inactive"))  # Only active ones is the default here, says the SDK.
     return tests
 
 
@@ -247,6 +250,10 @@ def _filter(resource: str, name: str, values: list[str]) -> Test | None:  # noqa
         return lambda _, private: str(private.get("team")) in values
     if resource == "timeoff/leave_types" and name == "leave_type_id":
         return lambda row, _: str(row["id"]) in values
+    if (resource, name) in _FLAGS:
+        return _FLAGS[resource, name](values[-1] == "true")
+    if (resource, name) == ("finance/categories", "statuses[]"):
+        return lambda row, private: _status(row, private) in values
     if name in {"only_active", "only_non_archived"}:
         return _only_active(resource) if values == ["true"] else None
     if name == "active" and "archived" in shapes.row(resource):
@@ -268,6 +275,32 @@ _PRIVATE = {
     ("marketplace/installation_settings", "company_id"): "company_id",
     ("project_management/exportable_expenses", "project_ids[]"): "project_id",
 }
+
+
+def _pending(given: dict[str, list[str]]) -> Test | None:
+    """The decisions asked for: pending ones alone, or with approved ones, or whatever ``approved`` says."""
+    pending, approved = given.get("include_pending") == ["true"], given.get("approved")
+    wanted: set[bool | None] = {None} if pending else set()
+    if approved:
+        wanted.add(approved[-1] == "true")
+    return (lambda row, _: row.get("approved") in wanted) if wanted else None
+
+
+def _status(row: Row, private: dict[str, Any]) -> str:
+    if private.get("deleted"):
+        return "deleted"
+    return "enabled" if row.get("enabled") else "disabled"
+
+
+_FLAGS: dict[tuple[str, str], Callable[[bool], Test | None]] = {
+    ("attendance/shifts", "half_day"): lambda on: (lambda row, _: bool(row.get("half_day"))) if on else None,
+    ("documents/documents", "by_trash_bin"): lambda on: lambda row, _: bool(row.get("deleted_at")) == on,
+    ("timeoff/leaves", "approved"): lambda _: None,  # Together with include_pending, in _pending.
+    ("shift_management/shifts", "only_published"): (
+        lambda on: (lambda row, _: row.get("state") == "published") if on else None
+    ),
+}
+"""Flags that mean more or less than "equal to the field of this name"."""
 
 
 def _only_active(resource: str) -> Test | None:

@@ -271,7 +271,7 @@ class Sandbox:
         finally:
             self._at_once -= 1
 
-    def _failed(self, fault: str, request: Request, record: RequestRecord) -> Response:
+    def _failed(self, fault: str, request: Request, record: RequestRecord) -> Response:  # noqa: PLR0911 - one a status
         match fault:
             case "html":
                 return Response(
@@ -292,7 +292,7 @@ class Sandbox:
             case _:
                 return Response(b'{"errors":null}', int(fault), media_type=_JSON)
 
-    def _answered(self, request: Request, record: RequestRecord) -> Response:  # noqa: PLR0911 - one a status
+    def _answered(self, request: Request, record: RequestRecord) -> Response:
         with self.company.lock:
             if self.before_request:
                 self.before_request(record)
