@@ -75,7 +75,7 @@ class RejectedError(FactorialError):
 class Client:
     """Sends the tap's requests, all of them reads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (each is needed, all by name)
         self,
         *,
         base_url: str,

@@ -287,4 +287,3 @@ class _Reading:
     def _drop(self) -> None:
         while self._pages:
             self._fetcher.drop(self._pages.popleft())
-

@@ -110,7 +110,9 @@ class Document:
         }
         return {"type": ["object", "null"] if nested else "object", "properties": properties}
 
-    def _field(self, field: str, raw: Mapping[str, Any], format_: str | None, *, nested: bool) -> JsonSchema:
+    def _field(  # noqa: PLR0911 (one return per kind)
+        self, field: str, raw: Mapping[str, Any], format_: str | None, *, nested: bool
+    ) -> JsonSchema:
         if "$ref" in raw:
             return self._object(raw["$ref"].rpartition("/")[2], nested=True)
         kind = _type(raw)
@@ -119,8 +121,7 @@ class Document:
             return {"type": ["array", "null"], "items": self._field(field, items, None, nested=True)}
         if kind == "object":
             properties = {
-                name: self._field(name, inner, None, nested=True)
-                for name, inner in raw.get("properties", {}).items()
+                name: self._field(name, inner, None, nested=True) for name, inner in raw.get("properties", {}).items()
             }
             return {"type": ["object", "null"], **({"properties": properties} if properties else {})}
         if is_id(field):

@@ -113,7 +113,7 @@ class FactorialStream(Stream):
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 newest = self.bookmark
-                for read, records in self._shaped_pages():
+                for _, records in self._shaped_pages():
                     written = self._within_limit(records)
                     self._write_records(written)
                     counter.increment(len(written))
@@ -159,6 +159,9 @@ class FactorialStream(Stream):
             self.logger.warning("%s: %s", self.name, warning)
 
     def _pages(self) -> Iterator[tuple[Read, list[Row]]]:
+        setting = self.resource.setting
+        if setting and not self._factorial.read_settings.values.get(setting):
+            self.logger.warning("%s: nothing to read without the setting %s", self.name, setting)
         reading = self.reading
         self._factorial.begin_following(self)
         for read, page in reading:
@@ -182,9 +185,7 @@ class FactorialStream(Stream):
             if type(stream_map) is not SameRecordTransform or stream_map.flattening_enabled:
                 mapped = (stream_map.transform(dict(record)) for record in records)
             kept = (record for record in mapped if record is not None)
-            writer.write_records(
-                stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
-            )
+            writer.write_records(stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version)
         self.rows_written += len(records)
 
     def _newest(self, newest: str | None, records: list[dict[str, Any]]) -> str | None:

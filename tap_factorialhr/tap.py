@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import threading
 from collections import deque
 from datetime import UTC, date, datetime
@@ -44,7 +43,7 @@ STOP_GRACE = 4.0
 """Seconds after a signal in which the run must have ended by itself."""
 
 
-class Interrupted(BaseException):  # noqa: N818 (in the manner of KeyboardInterrupt)
+class Interrupted(BaseException):
     """The run is to end, because of a signal."""
 
 
@@ -184,9 +183,7 @@ class TapFactorialHR(Tap):
             "integration_uuids",
             th.ArrayType(th.StringType(min_length=1)),
             title="Integration UUIDs",
-            description=(
-                "The integrations to read integrations_sync_runs and marketplace_installation_settings for."
-            ),
+            description=("The integrations to read integrations_sync_runs and marketplace_installation_settings for."),
         ),
         th.Property(
             "lookback_days",
@@ -212,7 +209,7 @@ class TapFactorialHR(Tap):
         additional_properties=False,
     ).to_dict()
 
-    def __init__(self, *args: Any, validate_config: bool = True, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, validate_config: bool = True, **kwargs: Any) -> None:  # noqa: ANN401 (the SDK's)
         """Make the tap; with ``validate_config`` everything that can be checked before a request is checked."""
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
@@ -317,9 +314,7 @@ class TapFactorialHR(Tap):
         at = (parent.resource, parent.key)
         if at not in self._parent_keys:
             resource = describe(parent.resource, self.document)
-            reading = self.fetcher.reading(
-                resource.name, parent.key, self.reads(resource, None, incremental=False)
-            )
+            reading = self.fetcher.reading(resource.name, parent.key, self.reads(resource, None, incremental=False))
             try:
                 keys = [row.get(parent.key) for _, page in reading for row in page.rows]
             except UnavailableError as error:
@@ -392,7 +387,7 @@ class TapFactorialHR(Tap):
         *,
         about: bool = False,
         about_format: str | None = None,
-        config: Any = None,
+        config: Any = None,  # noqa: ANN401 (a private type of the SDK)
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
     ) -> None:
@@ -553,7 +548,7 @@ def _config_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list
     return errors
 
 
-def _requirement(rule: str, value: Any) -> str:  # noqa: ANN401 (whatever the schema holds)
+def _requirement(rule: str, value: Any) -> str:  # noqa: ANN401, PLR0911 (whatever the schema holds; a table)
     match rule:
         case "type":
             kinds = [value] if isinstance(value, str) else [kind for kind in value if kind != "null"]

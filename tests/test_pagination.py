@@ -150,7 +150,7 @@ def test_missing_total_is_no_obstacle(pagination: Pagination) -> None:
 def test_promised_page_that_never_comes_is_an_error(pagination: Pagination) -> None:
     shelf = Shelf(list(range(1, 7)))
     shelf.twist = lambda meta, _: meta.update(has_next_page=True)
-    with pytest.raises(FactorialError, match="shelf: .*next page"):
+    with pytest.raises(FactorialError, match=r"shelf: .*next page"):
         shelf.read(pagination)
 
 
@@ -163,7 +163,7 @@ def test_repeated_cursor_is_an_error() -> None:
 
 def test_growing_cursor_is_an_error() -> None:
     shelf = Shelf(list(range(1, 31)))
-    shelf.twist = lambda meta, asked: meta.update(end_cursor="x" * 5000)
+    shelf.twist = lambda meta, _: meta.update(end_cursor="x" * 5000)
     with pytest.raises(FactorialError, match="longer than"):
         shelf.read("cursor")
 

@@ -1,0 +1,144 @@
+"""Whatever the network and the server do: every row, or a clear end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr.sandbox import Answer, Company, Faults, Sandbox
+from tap_factorialhr.sandbox.faults import KINDS
+from tests.conftest import Run, TapRunner, config_for
+from tests.test_sync import differences
+
+if TYPE_CHECKING:
+    from tap_factorialhr.sandbox import RequestRecord
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "mixed"])
+def test_a_fault_on_every_tenth_request_costs_no_row(tap: TapRunner, kind: str) -> None:
+    with Sandbox(Company(employees=8), faults=Faults(kind, every=10), fault_delay=0.4) as sandbox:
+        sandbox.retry_after = 0
+        run = tap(config_for(sandbox, request_timeout=0.3 if kind in {"timeout", "mixed"} else 30))
+        assert run.code == 0, run.stderr[-2000:]
+        assert differences(sandbox.company, run) == []
+        assert "trying again in" in run.stderr
+
+
+def one_answer(answer: Answer, resource: str = "teams/teams") -> Any:
+    def choose(record: RequestRecord) -> Answer | None:
+        return answer if record.resource == resource else None
+
+    return choose
+
+
+@pytest.fixture
+def run_teams(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> Any:
+    """Runs two streams, the answer to the second made up."""
+    catalog = tap.catalog(config, "employees", "teams")
+
+    def run(answer: Answer, **settings: Any) -> Run:
+        sandbox.clear()
+        sandbox.answer = one_answer(answer)
+        try:
+            return tap({**config, "max_retries": 1, **settings}, catalog=catalog)
+        finally:
+            sandbox.answer = None
+
+    return run
+
+
+SECRET_BODY = b'{"errors": "Jane Roe earns 4000; team_ids is wrong"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "says", "requests"),
+    [
+        (Answer(401, b'{"errors": null}'), "teams: HTTP 401", 1),
+        (Answer(400, b"Invalid parameters"), "teams: HTTP 400", 1),
+        (Answer(422, SECRET_BODY), "teams: HTTP 422", 1),
+        (Answer(503, SECRET_BODY), "teams: HTTP 503", 2),
+        (Answer(429, b"", {"retry-after": "0"}), "teams: HTTP 429", 2),
+        (Answer(200, b"<html>Jane Roe</html>"), "teams: HTTP 200 that is not JSON", 2),
+        (Answer(200, b"[]"), "teams: HTTP 200 without", 2),
+        (Answer(200, b"[" * 100_000), "teams: HTTP 200 that is not JSON", 2),
+        (Answer(200, b'{"data": [{"name": "\xff"}]}'), "teams: HTTP 200 that is not JSON", 2),
+        (Answer(302, b"", {"location": "http://127.0.0.2:9/"}), "teams: HTTP 302", 1),
+    ],
+)
+def test_given_up_with_one_line_and_a_true_state(
+    run_teams: Any, sandbox: Sandbox, answer: Answer, says: str, requests: int
+) -> None:
+    run = run_teams(answer)
+    assert run.code == 1
+    assert any(says in line for line in run.stderr.splitlines()), run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Jane" not in run.stderr
+    assert len(sandbox.requests_for("teams/teams")) == requests
+    assert len(run.records["employees"]) == len(sandbox.company.rows("employees/employees"))
+    assert run.messages[-1]["type"] == "STATE"
+    assert "employees" in run.state["bookmarks"]
+
+
+def test_forbidden_streams_are_skipped_and_listed(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=5), forbidden={"teams/teams"}, missing={"ats/answers"}) as sandbox:
+        config = config_for(sandbox, emit_activate_version_messages=True)
+        catalog = tap.catalog(config, "teams", "ats_answers", "locations")
+        run = tap(config, catalog=catalog)
+        assert run.code == 0, run.stderr
+        assert list(run.records) == ["locations"]
+        assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["locations"]
+        assert "skipped: teams (HTTP 403)" in run.stderr
+        assert "skipped: ats_answers (HTTP 404)" in run.stderr
+
+        failing = tap({**config, "on_forbidden": "fail"}, catalog=catalog)
+        assert failing.code == 1
+        assert "HTTP 40" in failing.stderr.splitlines()[-1]
+
+        none = tap(config, catalog=tap.catalog(config, "teams", "ats_answers"))
+        assert none.code == 1
+        assert "not one selected stream could be read" in none.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_within_five_seconds(
+    tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, signum: signal.Signals
+) -> None:
+    sandbox.latency = 0.3
+    try:
+        process = subprocess.Popen(
+            tap.command({**config, "page_size": 1}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tap.folder,
+        )
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        began = time.monotonic()
+        process.send_signal(signum)
+        rest, errors = process.communicate(timeout=20)
+    finally:
+        sandbox.latency = 0.0
+    assert time.monotonic() - began < 5
+    assert process.returncode == 128 + signum
+    run = Run(process.returncode, first + rest, errors)
+    assert run.messages[-1]["type"] == "STATE"
+    assert "Traceback" not in errors
+
+
+def test_a_target_that_goes_away_is_a_clean_end(tap: TapRunner, config: dict[str, Any]) -> None:
+    process = subprocess.Popen(
+        tap.command(config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tap.folder
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(timeout=30) == 1
+    assert "the target has gone away" in errors.splitlines()[-1]
+    assert "Traceback" not in errors

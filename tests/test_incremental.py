@@ -1,0 +1,229 @@
+"""The second run: changes only, windows that go on where they stopped, tables that lose what is gone."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tap_factorialhr import openapi
+from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
+from tests.conftest import Run, TapRunner, config_for
+from tests.test_sync import stream_name
+
+FILTERS = {"updated_at_gteq", "updated_from", "updated_after"}
+CHANGED_SINCE = {
+    path: next(iter(FILTERS & resource.parameters.keys()))
+    for path, resource in openapi.load().resources.items()
+    if FILTERS & resource.parameters.keys()
+}
+
+
+def test_nineteen_resources_take_a_changed_since_filter_that_can_be_trusted() -> None:
+    assert len(CHANGED_SINCE) == 19
+
+
+def test_a_second_run_asks_for_changes_only(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=10)) as sandbox:
+        config = config_for(sandbox)
+        del config["start_date"], config["window_days"]
+        first = tap(config)
+        assert first.code == 0, first.stderr
+        sandbox.clear()
+        second = tap(config, state=first.state)
+        assert second.code == 0, second.stderr
+        today = datetime.now(UTC).date()
+        for path, name in CHANGED_SINCE.items():
+            asked = sandbox.requests_for(path)
+            filtered = [one.get(name) for one in asked if one.get(name)]
+            assert filtered, path
+            assert max(filtered) <= today.isoformat()
+        assert second.state["bookmarks"].keys() == first.state["bookmarks"].keys()
+        windows = {one.get("start_on") for one in sandbox.requests_for("attendance/shifts")}
+        assert min(filter(None, windows)) == (today - timedelta(days=15)).isoformat()
+
+
+def test_touched_and_added_rows_come_and_the_bookmark_never_passes_the_start(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=10)) as sandbox:
+        company, config = sandbox.company, config_for(sandbox)
+        del config["start_date"]
+        catalog = tap.catalog(config, "employees")
+        began = datetime.now(UTC)
+        first = tap(config, catalog=catalog)
+        bookmark = first.state["bookmarks"]["employees"]["replication_key_value"]
+        assert datetime.fromisoformat(bookmark) <= datetime.now(UTC)
+        touched = company.touch("employees/employees", company.rows("employees/employees")[3]["id"])
+        added = company.add("employees/employees")
+        future = company.touch("employees/employees", company.rows("employees/employees")[0]["id"])
+        future["updated_at"] = "2999-01-01T00:00:00.000Z"
+        second = tap(config, catalog=catalog, state=first.state)
+        got = {record["id"] for record in second.records["employees"]}
+        assert {str(touched["id"]), str(added["id"])} <= got
+        value = second.state["bookmarks"]["employees"]["replication_key_value"]
+        assert began - timedelta(seconds=1) <= datetime.fromisoformat(value) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "bookmark",
+    ["2026-03-05T23:30:00.000Z", "2026-03-05T23:30:00+00:00", "2026-03-06T01:30:00+02:00", "2026-03-05"],
+)
+def test_every_form_of_a_bookmark_asks_from_the_same_date(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], bookmark: str
+) -> None:
+    state = {"bookmarks": {"employees": {"replication_key": "updated_at", "replication_key_value": bookmark}}}
+    catalog = tap.catalog(config, "employees")
+    sandbox.clear()
+    run = tap(config, catalog=catalog, state=state)
+    assert run.code == 0, run.stderr
+    assert {one.get("updated_at_gteq") for one in sandbox.requests} == {"2026-03-05"}
+    sandbox.clear()
+    tap({**config, "lookback_days": 3}, catalog=catalog, state=state)
+    assert {one.get("updated_at_gteq") for one in sandbox.requests} == {"2026-03-02"}
+
+
+def test_project_management_rows_say_when_they_were_read(tap: TapRunner, config: dict[str, Any]) -> None:
+    stream = "project_management_projects"
+    run = tap(config, catalog=tap.catalog(config, stream))
+    assert run.code == 0, run.stderr
+    read_at = {record["_read_at"] for record in run.records[stream]}
+    assert len(read_at) == 1
+    bookmark = run.state["bookmarks"][stream]
+    assert bookmark["replication_key"] == "_read_at"
+    margin = datetime.fromisoformat(read_at.pop()) - datetime.fromisoformat(bookmark["replication_key_value"])
+    assert timedelta(0) < margin <= timedelta(hours=1)
+
+
+def test_deleted_rows_leave_by_activate_version_after_the_last_row(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=10)) as sandbox:
+        config = config_for(sandbox, emit_activate_version_messages=True)
+        run = tap(config, catalog=tap.catalog(config, "teams", "employees"))
+        assert run.code == 0, run.stderr
+        versions = run.of_type("ACTIVATE_VERSION")
+        assert [message["stream"] for message in versions] == ["teams"]
+        kinds = [message["type"] for message in run.messages if message.get("stream") == "teams"]
+        assert kinds[0] == "SCHEMA"
+        assert kinds[-1] == "ACTIVATE_VERSION"
+        assert {message["version"] for message in run.of_type("RECORD") if message["stream"] == "teams"} == {
+            versions[0]["version"]
+        }
+
+
+def test_deleted_leaves_come_with_the_time_of_deletion(tap: TapRunner, config: dict[str, Any]) -> None:
+    run = tap(config, catalog=tap.catalog(config, "timeoff_leaves"))
+    assert any(record["deleted_at"] for record in run.records["timeoff_leaves"])
+
+
+def days(record: RequestRecord) -> int:
+    first, last = record.get("start_on"), record.get("end_on")
+    assert first is not None
+    assert last is not None
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).days + 1
+
+
+def test_a_window_that_times_out_is_halved(tap: TapRunner) -> None:
+    def too_long(record: RequestRecord) -> Answer | None:
+        if record.resource == "attendance/shifts" and days(record) > 4:
+            time.sleep(0.8)
+        return None
+
+    with Sandbox(Company(employees=4)) as sandbox:
+        config = config_for(sandbox, request_timeout=0.5, max_retries=0, window_days=15)
+        config["start_date"] = (datetime.now(UTC) - timedelta(days=40)).date().isoformat()
+        catalog = tap.catalog(config, "attendance_shifts")
+        whole = tap({**config, "request_timeout": 30}, catalog=catalog)
+        sandbox.answer = too_long
+        halved = tap(config, catalog=catalog)
+        assert halved.code == 0, halved.stderr
+        assert "halving" in halved.stderr
+        key = lambda record: record["id"]  # noqa: E731
+        assert sorted(halved.records["attendance_shifts"], key=key) == sorted(
+            whole.records["attendance_shifts"], key=key
+        )
+
+
+def test_an_interrupted_backfill_goes_on_where_it_stopped(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=4)) as sandbox:
+        config = config_for(sandbox, max_retries=0, window_days=10, concurrency=1, lookback_days=0)
+        start = datetime.now(UTC).date() - timedelta(days=100)
+        config["start_date"] = start.isoformat()
+        catalog = tap.catalog(config, "attendance_shifts")
+        broken_from = (start + timedelta(days=50)).isoformat()
+        sandbox.answer = lambda record: (
+            Answer(500)
+            if record.resource == "attendance/shifts" and (record.get("start_on") or "") >= broken_from
+            else None
+        )
+        first = tap(config, catalog=catalog)
+        assert first.code == 1
+        reached = first.state["bookmarks"]["attendance_shifts"]["replication_key_value"]
+        assert reached == (start + timedelta(days=49)).isoformat()
+        sandbox.answer = None
+        sandbox.clear()
+        second = tap(config, catalog=catalog, state=first.state)
+        assert second.code == 0
+        assert min(one.get("start_on") or "" for one in sandbox.requests) == reached
+
+
+def test_a_run_killed_at_any_point_and_run_again_ends_with_every_row(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=6)) as sandbox:
+        config = config_for(sandbox, window_days=400)
+        streams = ("attendance_shifts", "employees", "project_management_projects", "timeoff_leaves", "teams")
+        catalog = tap.catalog(config, *streams)
+        table: dict[str, dict[str, Any]] = {stream: {} for stream in streams}
+        state: Any = None
+
+        def load(run: Run) -> None:
+            nonlocal state
+            for message in run.messages:
+                if message["type"] == "RECORD":
+                    table[message["stream"]][message["record"]["id"]] = message["record"]
+                elif message["type"] == "STATE":
+                    state = message["value"]
+
+        for lines in (3, 10, 40, 120):
+            command = tap.command(config, catalog=catalog, state=state)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=tap.folder
+            )
+            assert process.stdout is not None
+            read = [line for _, line in zip(range(lines), process.stdout, strict=False)]
+            process.kill()
+            read += [line for line in process.stdout if line.endswith("\n")]
+            process.wait()
+            load(Run(1, "".join(read), ""))
+        last = tap(config, catalog=catalog, state=state)
+        assert last.code == 0, last.stderr
+        load(last)
+        for path in sandbox.company.resources:
+            if (stream := stream_name(path)) in streams:
+                assert table[stream].keys() == {str(row["id"]) for row in sandbox.company.rows(path)}
+
+
+def test_two_thousand_parents_cost_a_handful_of_states(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=2000)) as sandbox:
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "attendance_reviews", "timeoff_policy_timelines"))
+        assert run.code == 0, run.stderr
+        states = [line for line in run.stdout.splitlines() if '"STATE"' in line]
+        print(f"{len(states)} STATE messages, {max(map(len, states))} bytes at the most")
+        assert len(states) <= 10
+        assert max(map(len, states)) < 4096
+        assert len(run.of_type("SCHEMA")) == 2
+        chunks = {
+            tuple(value for name, value in one.params if name == "employee_ids[]")
+            for one in sandbox.requests_for("attendance/reviews")
+        }
+        assert len(chunks) == 2000 // 80
+
+
+def test_an_incremental_parent_does_not_hide_children(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=10)) as sandbox:
+        config = config_for(sandbox)
+        catalog = tap.catalog(config, "employees", "timeoff_policy_timelines")
+        first = tap(config, catalog=catalog)
+        second = tap(config, catalog=catalog, state=first.state)
+        stream = "timeoff_policy_timelines"
+        assert len(second.records[stream]) == len(first.records[stream]) > 0

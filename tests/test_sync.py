@@ -1,0 +1,215 @@
+"""The main job: every row of the company arrives exactly once, in the shape of its schema."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft7Validator
+
+from tap_factorialhr import openapi
+from tap_factorialhr.sandbox import Company, Sandbox
+from tests.conftest import Run, TapRunner, config_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DOCUMENT = openapi.load()
+
+
+def stream_name(path: str) -> str:
+    domain, _, resource = path.partition("/")
+    return resource if domain == resource else f"{domain}_{resource}"
+
+
+def same(sent: Any, got: Any) -> bool:
+    """Whether a record's value is the row's: ids as strings, one form of time stamps."""
+    if isinstance(sent, dict):
+        return isinstance(got, dict) and all(same(sent.get(name), value) for name, value in got.items())
+    if isinstance(sent, list):
+        return isinstance(got, list) and len(sent) == len(got) and all(map(same, sent, got))
+    if isinstance(sent, str) and isinstance(got, str) and "T" in sent and got != sent:
+        return datetime.fromisoformat(sent) == datetime.fromisoformat(got)
+    if isinstance(got, str) or isinstance(sent, str):
+        return str(sent) == str(got)
+    return bool(sent == got)
+
+
+def differences(company: Company, run: Run) -> list[str]:
+    """Streams whose records are not the company's rows, each exactly once."""
+    wrong = []
+    for path in DOCUMENT.resources:
+        rows, records = company.rows(path), run.records[stream_name(path)]
+        if len(rows) != len(records):
+            wrong.append(f"{path}: {len(rows)} rows, {len(records)} records")
+            continue
+        key = next((name for name in ("id", "uuid") if rows and name in rows[0]), None)
+        if key:
+            records = sorted(records, key=lambda record: str(record[key]))
+            rows = sorted(rows, key=lambda row: str(row[key]))
+            pairs = zip(rows, records, strict=True)
+        else:
+            pairs = zip(_ordered(rows), _ordered(records), strict=True)
+        wrong += [
+            f"{path}: {name}"
+            for row, record in pairs
+            for name, value in row.items()
+            if key and not same(value, record[name])
+        ][:1]
+    return wrong
+
+
+def _ordered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True, default=str))
+
+
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+@pytest.mark.parametrize("integer_ids", [False, True])
+def test_every_row_of_every_stream_arrives_exactly_once(tmp_path: Path, pagination: str, integer_ids: bool) -> None:
+    tap = TapRunner(tmp_path)
+    with Sandbox(Company(employees=30, integer_ids=integer_ids)) as sandbox:
+        run = tap(config_for(sandbox, pagination=pagination, page_size=20))
+        assert run.code == 0, run.stderr
+        assert differences(sandbox.company, run) == []
+        assert {record.method for record in sandbox.requests} == {"GET"}
+    schemas = {message["stream"]: message["schema"] for message in run.of_type("SCHEMA")}
+    assert len(schemas) == len(DOCUMENT.resources) == 169
+    for stream, records in run.records.items():
+        validator = Draft7Validator(schemas[stream])
+        for record in records[:20]:
+            assert [error.json_path for error in validator.iter_errors(record)] == []
+    assert Counter(message["type"] for message in run.messages)["SCHEMA"] == 169
+    assert "could not be read" not in run.stderr
+    assert "does not know" not in run.stderr
+
+
+def test_ids_past_two_to_the_53_keep_every_digit(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=3, integer_ids=True)) as sandbox:
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
+        rows = sandbox.company.rows("employees/employees")
+        assert {record["id"] for record in run.records["employees"]} == {str(row["id"]) for row in rows}
+        assert all(isinstance(one, str) for team in run.records["teams"] for one in team["employee_ids"])
+
+
+def test_deselected_streams_and_fields_stay_out(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> None:
+    catalog = tap.catalog(config, "employees", "timeoff_leaves")
+    for entry in catalog["streams"]:
+        for part in entry["metadata"]:
+            if part["breadcrumb"] in (
+                ["properties", "first_name"],
+                ["properties", "duration_by_day_attributes", "properties", "used_units_by_day"],
+            ):
+                part["metadata"]["selected"] = False
+    sandbox.clear()
+    run = tap(config, catalog=catalog)
+    assert run.code == 0, run.stderr
+    assert set(run.records) == {"employees", "timeoff_leaves"}
+    assert {record.resource for record in sandbox.requests} == {"employees/employees", "timeoff/leaves"}
+    assert all("first_name" not in record and "last_name" in record for record in run.records["employees"])
+    for message in run.of_type("SCHEMA"):
+        assert "first_name" not in message["schema"]["properties"]
+    nested = [record["duration_by_day_attributes"] for record in run.records["timeoff_leaves"]]
+    assert all("used_units_by_day" not in one for one in nested if one is not None)
+
+
+def test_a_child_can_be_selected_without_its_parent(tap: TapRunner, config: dict[str, Any]) -> None:
+    run = tap(config, catalog=tap.catalog(config, "contracts_contract_activity_periods"))
+    assert run.code == 0, run.stderr
+    assert list(run.records) == ["contracts_contract_activity_periods"]
+    assert all(record["contract_id"] for record in run.records["contracts_contract_activity_periods"])
+
+
+def test_without_integrations_there_is_nothing_to_read_and_one_line_says_so(
+    tap: TapRunner, config: dict[str, Any]
+) -> None:
+    streams = ("integrations_sync_runs", "marketplace_installation_settings")
+    del config["integration_uuids"]
+    run = tap(config, catalog=tap.catalog(config, *streams))
+    assert run.code == 0, run.stderr
+    for stream in streams:
+        assert sum(stream in line and "integration_uuids" in line for line in run.stderr.splitlines()) == 1
+
+
+def test_a_parent_list_goes_in_chunks(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=170)) as sandbox:
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "attendance_reviews"))
+        assert run.code == 0, run.stderr
+        asked = sandbox.requests_for("attendance/reviews")
+        assert len({tuple(value for name, value in one.params if name == "employee_ids[]") for one in asked}) == 3
+
+
+def test_discovery_needs_neither_settings_nor_requests(tap: TapRunner) -> None:
+    run = tap({}, "--discover")
+    assert run.code == 0, run.stderr
+    catalog = json.loads(run.stdout)
+    assert len(catalog["streams"]) == 169
+    assert sum(len(entry["schema"]["properties"]) for entry in catalog["streams"]) >= 2032
+
+
+BAD_SETTINGS = [
+    ({"api_kay": "x"}, "unknown setting: api_kay"),
+    ({"api_key": ""}, "api_key must not be empty"),
+    ({"api_key": 5}, "api_key must be of type string"),
+    ({"start_date": "yesterday"}, "start_date is no date"),
+    ({"page_size": 0}, "page_size must be 1 or more"),
+    ({"page_size": 1000}, "page_size must be 100 or less"),
+    ({"pagination": "both"}, "pagination must be one of offset, cursor"),
+    ({"base_url": "factorial"}, "base_url is no URL"),
+    ({"base_url": "http://api.example.com"}, "base_url must begin with https://"),
+    ({"base_url": "http://127.0.0.1.example.com"}, "base_url must begin with https://"),
+    ({"access_token": "y"}, "api_key"),
+    ({"ca_bundle": "missing.pem"}, "ca_bundle"),
+]
+
+
+@pytest.mark.parametrize(("settings", "says"), BAD_SETTINGS)
+def test_bad_settings_are_one_clear_line_before_any_request(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], settings: dict[str, Any], says: str
+) -> None:
+    sandbox.clear()
+    run = tap({**config, **settings})
+    assert run.code == 1
+    assert run.stdout == ""
+    assert says in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+    assert sandbox.requests == []
+
+
+def test_no_way_in_is_named(tap: TapRunner) -> None:
+    run = tap({})
+    assert run.code == 1
+    last = run.stderr.splitlines()[-1]
+    assert all(name in last for name in ("api_key", "access_token", "refresh_token", "token_file"))
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"catalog": {"streams": [{"tap_stream_id": "nobody", "schema": {}, "metadata": []}]}}, "nobody"),
+        ({"state": {"bookmarks": []}}, "the state"),
+        ({"state": {"bookmarks": {"employees": {"replication_key_value": "soon"}}}}, "employees"),
+        ({"state": []}, "--state"),
+        ({"state": "{"}, "--state"),
+    ],
+)
+def test_bad_catalog_and_state_are_one_clear_line(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], files: dict[str, Any], says: str
+) -> None:
+    sandbox.clear()
+    run = tap(config, **files)
+    assert run.code == 1
+    assert run.stdout == ""
+    assert says in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+    assert sandbox.requests == []
+
+
+def test_a_config_file_that_is_no_json_is_one_clear_line(tap: TapRunner) -> None:
+    run = tap("{")
+    assert (run.code, run.stdout) == (1, "")
+    assert "--config" in run.stderr.splitlines()[-1]
