@@ -47,8 +47,6 @@ def run(arguments: list[str]) -> int:
     except Interrupted as error:
         logger.warning("stopped by signal %d; what was written is in the state", error.args[0])
         return 128 + int(error.args[0])
-    except BrokenPipeError:
-        logger.error("the target has gone away: it closed the pipe; see its own messages")  # noqa: TRY400
     except Exception as error:  # noqa: BLE001 (the message may hold a value of a row: only where it happened is told)
         logger.error(  # noqa: TRY400
             "unexpected %s at %s; please report it", type(error).__name__, _place(error)

@@ -17,6 +17,7 @@ import requests.adapters
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib import StateMessage
 
 from tap_factorialhr import openapi
 from tap_factorialhr.client import Client, UnavailableError
@@ -201,6 +202,13 @@ class TapFactorialHR(Tap):
             description="Days read by one request, for streams read by days. Without it: each stream's own.",
         ),
         th.Property(
+            "emit_activate_version_messages",
+            th.BooleanType(),
+            default=False,
+            title="Emit ACTIVATE_VERSION messages",
+            description="Let the target drop rows that have gone, for streams that are read whole.",
+        ),
+        th.Property(
             "ca_bundle",
             th.StringType(min_length=1),
             title="CA bundle",
@@ -300,6 +308,10 @@ class TapFactorialHR(Tap):
             values={"integration_uuids": self.config.get("integration_uuids") or ()},
         )
 
+    def describe(self, path: str) -> Resource:
+        """All that is known of how a resource is read."""
+        return describe(path, self.document.resources[path])
+
     def reads(self, resource: Resource, since: date | None, *, incremental: bool) -> Reads:
         """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
         listed = self.document.resources[resource.path]
@@ -313,7 +325,7 @@ class TapFactorialHR(Tap):
         """
         at = (parent.resource, parent.key)
         if at not in self._parent_keys:
-            resource = describe(parent.resource, self.document)
+            resource = self.describe(parent.resource)
             reading = self.fetcher.reading(resource.name, parent.key, self.reads(resource, None, incremental=False))
             try:
                 keys = [row.get(parent.key) for _, page in reading for row in page.rows]
@@ -327,7 +339,7 @@ class TapFactorialHR(Tap):
     def discover_streams(self) -> list[FactorialStream]:
         """One stream per list resource of the API document."""
         return [
-            FactorialStream(self, describe(path, self.document), self.document.schema(path))
+            FactorialStream(self, self.describe(path), self.document.schema(path))
             for path in self.document.resources
         ]
 
@@ -430,9 +442,11 @@ class TapFactorialHR(Tap):
             self.sync_all()
             self.conclude()
         except BrokenPipeError:
-            raise
+            # Told here, because click would end the process without a word.
+            raise FactorialError("the target has gone away: it closed the pipe; see its own messages") from None
         except BaseException:
-            self.state_writer.write_state(self.state)
+            # Even when it is the same again: what was written since the last one is to be followed by a STATE.
+            self.write_message(StateMessage(value=self.state))
             raise
         finally:
             self.fetcher.close()
