@@ -80,9 +80,7 @@ class FactorialAuthenticator(APIAuthenticatorBase):
             SessionError: When the request goes to another server, or the session cannot be renewed.
         """
         if _origin(request.url or "") != self._origin:
-            raise SessionError(
-                "A request to another server than base_url was stopped: it would carry the credentials"
-            )
+            raise SessionError("A request to another server than base_url was stopped: it would carry the credentials")
         name, value = self._header()
         request.headers[name] = value
         return request
@@ -262,7 +260,7 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
                 break
             if not is_last:
                 LOGGER.warning("Renewing the session: %s; trying once more", outcome.what)
-                time.sleep(outcome.pause)
+                time.sleep(max(outcome.pause, RETRY_PAUSE_SECONDS))
         raise SessionError(_farewell(failure, was_lost=was_lost))
 
     def _keep(self, session: OAuthSession) -> None:
@@ -283,14 +281,14 @@ class _Failure:
         advice: What to do about it, when it is certain.
         is_lost: The server may have renewed the session, and we do not have the tokens.
         is_worth_a_try: Asking again may help.
-        pause: Seconds to wait before that.
+        pause: Seconds to wait before that, where the server said so.
     """
 
     what: str
     advice: str = ""
     is_lost: bool = False
     is_worth_a_try: bool = False
-    pause: float = RETRY_PAUSE_SECONDS
+    pause: float = 0.0
 
 
 class TokenClient:
@@ -340,9 +338,7 @@ class TokenClient:
         except requests.RequestException as error:
             return _no_answer(error)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            return _Failure(
-                f"the answer was cut off ({type(error).__name__})", is_lost=True, is_worth_a_try=True
-            )
+            return _Failure(f"the answer was cut off ({type(error).__name__})", is_lost=True, is_worth_a_try=True)
         if body is None:
             return _Failure("the token endpoint's answer does not end", is_lost=True)
         answer = _object(body)
@@ -395,9 +391,7 @@ def _check_setting(name: str, value: object) -> None:
         if not isinstance(value, str):
             raise ConfigError("token_file must be the path of a file")
     elif not is_secret_text(value):
-        message = (
-            f"{name} must be a string of visible ASCII characters, without spaces or line ends around it"
-        )
+        message = f"{name} must be a string of visible ASCII characters, without spaces or line ends around it"
         raise ConfigError(message)
 
 
@@ -414,12 +408,8 @@ def _check_mixture(given: Mapping[str, Any]) -> None:
         if "access_token" in given:
             message = "access_token and token_file are two ways in"
             raise ConfigError(f"{message}. Leave one out, or add refresh_token, client_id and client_secret")
-    elif "api_key" not in given and (
-        extra := [name for name in ("client_id", "client_secret") if name in given]
-    ):
-        message = (
-            f"{' and '.join(extra)} can only be used with refresh_token or token_file, and neither is set"
-        )
+    elif "api_key" not in given and (extra := [name for name in ("client_id", "client_secret") if name in given]):
+        message = f"{' and '.join(extra)} can only be used with refresh_token or token_file, and neither is set"
         raise ConfigError(f"{message}. Set one of: {_WAYS}")
 
 
@@ -456,9 +446,7 @@ def _farewell(failure: _Failure, *, was_lost: bool) -> str:
     if failure.advice and not was_lost:
         return f"{what}. {failure.advice}"
     if not was_lost:
-        return (
-            f"The session could not be renewed: {failure.what}. Run again later; the tokens are as they were"
-        )
+        return f"The session could not be renewed: {failure.what}. Run again later; the tokens are as they were"
     message = f"The session could not be renewed: {failure.what}, and the answer to a token request was lost"
     return f"{message}. The refresh token may have been used up. Run again; if it is refused: {LOG_IN_AGAIN}"
 
@@ -495,9 +483,9 @@ def _no_answer(error: requests.RequestException) -> _Failure:
             "Check base_url, and name the CA bundle if your network needs one of its own",
         )
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    never_sent = isinstance(
-        error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError
-    ) or isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+    never_sent = isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError) or isinstance(
+        reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+    )
     if never_sent:
         return _Failure("there is no connection to the server", is_worth_a_try=True)
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
@@ -512,7 +500,7 @@ def _refused(status: int, answer: Mapping[str, Any], retry_after: str) -> _Failu
     if status >= requests.codes.internal_server_error or status in _EARLY_STATUSES:
         return _Failure(what, is_lost=True, is_worth_a_try=True)
     if status == requests.codes.too_many_requests:
-        pause = seconds_or_none(retry_after) or RETRY_PAUSE_SECONDS
+        pause = seconds_or_none(retry_after) or 0.0
         return _Failure(what, is_worth_a_try=True, pause=min(pause, LONGEST_PAUSE_SECONDS))
     return _refused_for_good(status, answer.get("error"), what)
 
@@ -521,13 +509,10 @@ def _refused_for_good(status: int, code: object, what: str) -> _Failure:
     if requests.codes.multiple_choices <= status < requests.codes.bad_request:
         return _Failure(f"{what}, a redirect, which is not followed", "Check base_url")
     if code == "invalid_grant":
-        return _Failure(
-            "Factorial refused the refresh token: it was used before, or has run out", LOG_IN_AGAIN
-        )
-    if code in {"invalid_client", "unauthorized_client"} or status == requests.codes.unauthorized:
-        return _Failure(
-            "Factorial refused client_id or client_secret", "Check both against the OAuth application"
-        )
+        return _Failure("Factorial refused the refresh token: it was used before, or has run out", LOG_IN_AGAIN)
+    # Tuples, since whatever JSON can hold may stand here, and not all of it can be looked up in a set.
+    if code in ("invalid_client", "unauthorized_client") or status == requests.codes.unauthorized:
+        return _Failure("Factorial refused client_id or client_secret", "Check both against the OAuth application")
     if status == requests.codes.not_found:
         return _Failure(what, "Check base_url: there is no token endpoint on that server")
     known = {"invalid_request", "unsupported_grant_type", "invalid_scope"}
@@ -542,9 +527,7 @@ def _session(answer: Mapping[str, Any], current: OAuthSession, sent_at: datetime
     refresh_token = answer.get("refresh_token") or current.refresh_token
     token_type = answer.get("token_type") or "Bearer"
     if not (is_secret_text(access_token) and is_secret_text(refresh_token) and is_token_type(token_type)):
-        return _Failure(
-            "the token endpoint's answer holds no usable tokens", is_lost=True, is_worth_a_try=True
-        )
+        return _Failure("the token endpoint's answer holds no usable tokens", is_lost=True, is_worth_a_try=True)
     renewed = dataclasses.replace(
         current,
         refresh_token=refresh_token,

@@ -2,8 +2,8 @@
 
 The file is JSON with the keys of the `factorialhr` Python client (see `KEYS`), so that either program goes on
 where the other one stopped. Two more keys are ours, and the other client reads past them: `expires_in` (in
-seconds) and `made_from` (a SHA-256 of the refresh token in the settings that the file was made from). Keys that
-neither program knows stay where they are.
+seconds) and `made_from` (a SHA-256 of the refresh token in the settings that the file was made from). Keys
+that neither program knows stay where they are.
 
 A refresh token serves once (API notes, section Authentication). So whoever renews holds a lock beside the
 file, reads the file again under it, and has the new tokens on disk before the first of them is used.
@@ -145,9 +145,7 @@ class OAuthSession:
 
     def is_over(self, now: datetime) -> bool:
         """Whether the refresh token is known to have run out."""
-        return (
-            self.created_at is not None and (now - self.created_at).total_seconds() >= REFRESH_TOKEN_SECONDS
-        )
+        return self.created_at is not None and (now - self.created_at).total_seconds() >= REFRESH_TOKEN_SECONDS
 
 
 def digest(refresh_token: str) -> str:
@@ -168,9 +166,7 @@ class TokenFile:
         ConfigError: When `path` cannot be the path of a file.
     """
 
-    def __init__(
-        self, path: str, *, base_url: str, settings: OAuthSession | None, lock_seconds: float
-    ) -> None:
+    def __init__(self, path: str, *, base_url: str, settings: OAuthSession | None, lock_seconds: float) -> None:
         self._path = _usable_path(path)
         self._lock_path = self._path.with_name(self._path.name + ".lock")
         self._spare_path = self._path.with_name(self._path.name + ".tmp")
@@ -194,9 +190,7 @@ class TokenFile:
                 self._try_to_write()
                 return session
             if self._settings is None:
-                message = (
-                    f"token_file {self._path} does not exist, and there is no refresh_token to make it from"
-                )
+                message = f"token_file {self._path} does not exist, and there is no refresh_token to make it from"
                 raise ConfigError(f"{message}. {LOG_IN_AGAIN}")
             self._unknown_keys = _unknown(document or {})
             session = _with_date(self._settings)
@@ -219,6 +213,9 @@ class TokenFile:
         Raises:
             SessionError: When the lock cannot be made, or another process does not let go of it in time.
         """
+        if not self._path.parent.is_dir():
+            # The lock would make the directory, open to others, and a mistyped path would go unnoticed.
+            raise SessionError(f"token_file {self._path}: its directory must exist and be writable")
         lock = filelock.FileLock(self._lock_path, timeout=self._lock_seconds, mode=_OWNER_ONLY)
         problem = None
         try:
@@ -248,8 +245,8 @@ class TokenFile:
         """
         document = {**self._unknown_keys, **_document(session, self._base_url)}
         if session.expires_in is not None:
-            whole = session.expires_in.is_integer()
-            document["expires_in"] = int(session.expires_in) if whole else session.expires_in
+            seconds = float(session.expires_in)
+            document["expires_in"] = int(seconds) if seconds.is_integer() else seconds
         if self._made_from is not None:
             document["made_from"] = self._made_from
         problem = None
@@ -268,13 +265,11 @@ class TokenFile:
         if isinstance(made_from, str):
             return made_from != digest(self._settings.refresh_token)
         # Another client's file does not say what it was made from. Our refresh token may be its ancestor,
-        # which is used up, so the file wins, unless it belongs to another application or is of no use any more.
+        # which is used up, so the file wins, unless it belongs to another application or has run out.
         if document.get("refresh_token") == self._settings.refresh_token:
             return False
         created_at = moment_or_none(document.get("created_at"))
-        is_over = created_at is not None and datetime.now(UTC) - created_at >= timedelta(
-            seconds=REFRESH_TOKEN_SECONDS
-        )
+        is_over = created_at is not None and datetime.now(UTC) - created_at >= timedelta(seconds=REFRESH_TOKEN_SECONDS)
         return is_over or document.get("client_id") != self._settings.client_id
 
     def _adopt(self, document: Mapping[str, Any]) -> OAuthSession:
@@ -294,19 +289,13 @@ class TokenFile:
     def _session(self, document: Mapping[str, Any]) -> OAuthSession:
         if missing := [key for key in KEYS if key not in document]:
             raise self._unusable(f"lacks {', '.join(missing)}")
-        wrong = [
-            key
-            for key in ("refresh_token", "client_id", "client_secret")
-            if not is_secret_text(document[key])
-        ]
+        wrong = [key for key in ("refresh_token", "client_id", "client_secret") if not is_secret_text(document[key])]
         if document["access_token"] != "" and not is_secret_text(document["access_token"]):
             wrong.append("access_token")
         if not is_token_type(document["token_type"]):
             wrong.append("token_type")
         if wrong:
-            raise self._unusable(
-                f"has something else than a string of visible characters in {', '.join(wrong)}"
-            )
+            raise self._unusable(f"has something else than a string of visible characters in {', '.join(wrong)}")
         created_at = moment_or_none(document["created_at"])
         if created_at is None:
             raise self._unusable("has no ISO 8601 date and time in created_at")
@@ -331,14 +320,10 @@ class TokenFile:
             raise self._unusable("has no URL in target_url")
         if host != _host(self._base_url):
             message = f"token_file {self._path} belongs to the host {host}, and base_url is {self._base_url}"
-            raise SessionError(
-                f"{message}. Use one token file per server, or set base_url to the server it is for"
-            )
+            raise SessionError(f"{message}. Use one token file per server, or set base_url to the server it is for")
 
     def _unusable(self, what: str) -> SessionError:
-        advice = (
-            "Mend it, or move it away and set refresh_token, client_id and client_secret to have it made anew"
-        )
+        advice = "Mend it, or move it away and set refresh_token, client_id and client_secret to have it made anew"
         return SessionError(f"token_file {self._path} {what}. {advice}")
 
     def _read(self) -> dict[str, Any] | None:
@@ -389,9 +374,7 @@ class TokenFile:
         except OSError as error:
             message = f"token_file {self._path} is open to other users, and that cannot be changed"
             raise SessionError(f"{message} ({_reason(error)}). It must belong to who runs the tap") from None
-        LOGGER.warning(
-            "token_file %s was open to other users; it is now its owner's alone (mode 0600)", self._path
-        )
+        LOGGER.warning("token_file %s was open to other users; it is now its owner's alone (mode 0600)", self._path)
 
     def _try_to_write(self) -> None:
         """Find out before the first request whether new tokens could be kept, while no token hangs on it."""

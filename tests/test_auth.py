@@ -29,7 +29,7 @@ TIMEOUT = (2.0, 2.0)
 CLIENT = {"client_id": "the-client", "client_secret": "the-secret"}
 LOGIN = {"refresh_token": "refresh-0", **CLIENT}
 UNUSABLE: list[tuple[str, object]] = [
-    *((name, value) for name in auth.SETTINGS for value in ("", 7, [])),
+    *((name, value) for name in auth.SETTINGS for value in ("", 7, 1.5)),
     *(
         (name, value)
         for name in auth.SETTINGS

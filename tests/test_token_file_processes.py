@@ -1,0 +1,131 @@
+"""The saved session between real processes: shared by many, and killed at any instant.
+
+`TAP_FACTORIALHR_TEST_SECONDS` says how long the sixteen processes run (6 by default; 60 for the long version).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import random
+import signal
+import stat
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from tap_factorialhr.auth import make_authenticator
+from tap_factorialhr.token_file import OAuthSession, TokenFile
+from tests.oauth_server import serving
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from pathlib import Path
+
+SECONDS = float(os.environ.get("TAP_FACTORIALHR_TEST_SECONDS", "6"))
+PROCESSES = 16
+# Each process is forked from one that has no threads, holds no lock, and has done the slow imports.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tap_factorialhr.auth", __name__])
+
+BASE_URL = "https://api.example"
+LOGIN = OAuthSession("refresh-0", "the-client", "the-secret")
+
+
+def read_for_a_while(config: dict[str, Any], base_url: str, seconds: float, results: SimpleQueue[Any]) -> None:
+    """One run of a tap, as far as its session goes: requests, and after a 401 each once more."""
+    counts = {"good": 0, "renewed after 401": 0}
+    try:
+        with requests.Session() as session:
+            end = time.monotonic() + seconds
+            way_in = make_authenticator(config, session=session, base_url=base_url, timeout=(10.0, 10.0))
+            while time.monotonic() < end:
+                response = session.get(f"{base_url}/x", auth=way_in.authenticate_request, timeout=10)
+                if response.status_code == 401 and way_in.renew(response.request):
+                    counts["renewed after 401"] += 1
+                    response = session.get(f"{base_url}/x", auth=way_in.authenticate_request, timeout=10)
+                response.raise_for_status()
+                counts["good"] += 1
+                time.sleep(0.1)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test has to hear of it
+        results.put(repr(error))
+    else:
+        results.put(counts)
+
+
+def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    config = {
+        "refresh_token": "refresh-0",
+        "client_id": "the-client",
+        "client_secret": "the-secret",
+        "token_file": str(path),
+    }
+    results: SimpleQueue[Any] = CONTEXT.SimpleQueue()
+    began = time.monotonic()
+    with serving(lifetime=2) as server:
+        readers = [
+            CONTEXT.Process(target=read_for_a_while, args=(config, server.url, SECONDS, results))
+            for _ in range(PROCESSES)
+        ]
+        for reader in readers:
+            reader.start()
+        outcomes = [results.get() for _ in readers]
+        for reader in readers:
+            reader.join()
+        refreshes = len(server.forms)
+    lasted = time.monotonic() - began
+    assert [outcome for outcome in outcomes if isinstance(outcome, str)] == []
+    assert server.refused == []
+    assert all(outcome["good"] > 0 for outcome in outcomes)
+    # One refresh for all of them each time: sixteen that renew for themselves would need sixteen times as many.
+    # `created_at` comes in whole seconds, so a token of two seconds may seem to last but one, less the leeway.
+    assert SECONDS / 2 - 1 <= refreshes <= lasted / 0.8 + 2
+    kept = json.loads(path.read_text())
+    assert kept["refresh_token"] == f"refresh-{refreshes}"
+    print(f"\n{PROCESSES} processes, {SECONDS:.0f} s: {refreshes} refreshes, {len(server.reads)} reads")
+
+
+def numbered(number: int) -> OAuthSession:
+    """A session whose halves belong together, long enough that writing it takes a moment."""
+    filler = f"{number}-" + "x" * 100_000
+    return dataclasses.replace(
+        LOGIN, refresh_token=f"r{filler}", access_token=f"a{filler}", created_at=datetime.now(UTC)
+    )
+
+
+def write_without_end(path: str) -> None:
+    file = TokenFile(path, base_url=BASE_URL, settings=None, lock_seconds=5)
+    number = int((file.open().access_token or "a0-")[1:].split("-")[0])
+    while True:
+        number += 1
+        with file.exclusive():
+            file.save(numbered(number))
+
+
+def test_killed_at_any_instant_leaves_a_whole_session(tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    file = TokenFile(str(path), base_url=BASE_URL, settings=numbered(0), lock_seconds=5)
+    file.open()
+    chance = random.Random(2)
+    seen = []
+    for _ in range(20):
+        before = path.stat().st_mtime_ns
+        writer = CONTEXT.Process(target=write_without_end, args=(str(path),))
+        writer.start()
+        while path.stat().st_mtime_ns == before:
+            time.sleep(0.001)
+        time.sleep(chance.uniform(0, 0.02))
+        os.kill(writer.pid or 0, signal.SIGKILL)
+        writer.join()
+        assert writer.exitcode == -signal.SIGKILL
+        left = TokenFile(str(path), base_url=BASE_URL, settings=None, lock_seconds=5).open()
+        assert left.access_token[1:] == left.refresh_token[1:]
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        seen.append(int(left.access_token[1:].split("-")[0]))
+    assert seen == sorted(set(seen)), "every writer got on, and nothing old came back"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["session.json", "session.json.lock"]
