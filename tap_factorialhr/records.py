@@ -1,0 +1,387 @@
+"""One row in, one record out: declared and selected fields only, each in the type that its schema declares.
+
+What to do with a value follows from the schema alone, so it is worked out once per stream (`Shaper`); per row
+and field there is then a look at the value's class, and a call only where that is not right already. `decode`
+is the other half: it reads a body so that ids and decimals arrive here unharmed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_factorialhr.openapi import is_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tap_factorialhr.openapi import JsonSchema
+
+    Breadcrumb = tuple[str, ...]
+    Selected = Callable[[Breadcrumb], bool]
+    Reader = Callable[[Any], Any]
+
+# A value that its declared type has no room for raises one of these: ValueError what the readers here find out,
+# OverflowError a time stamp that leaves the calendar on its way to UTC, TypeError an unhashable value where a
+# reader has a cache.
+_UNREADABLE = (ValueError, OverflowError, TypeError)
+
+_MAX_DEPTH = 64  # Far beyond any real value; the decoders and encoders of targets give up from some hundreds on.
+_MAX_EXPONENT = 308  # Of a double, which is what most readers of JSON make of a number.
+_MAX_UNKNOWN = 1000  # A server that makes up names must not fill the memory with them.
+_MAX_NAMED = 50
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME_STAMP = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)? ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decode(body: bytes) -> Any:  # noqa: ANN401 (JSON is anything)
+    """Decode JSON with every number exact.
+
+    Integers are of any size, and numbers with a point or an exponent are `Decimal`: ids lie beyond 2^53 (API
+    notes, "Paths and versions"), and an amount comes out with the digits that it came in with. A lone surrogate
+    (half of a character, which JSON can spell and UTF-8 cannot hold) becomes U+FFFD, so that whatever has been
+    decoded can be encoded again; NUL characters stay, as they are valid in both.
+
+    Args:
+        body: The body of a response, UTF-8.
+
+    Returns:
+        The decoded value.
+
+    Raises:
+        ValueError: It is not JSON, is not UTF-8, is nested too deeply, or holds a number that cannot be held.
+            The message says nothing of the body's values.
+    """
+    value, problem = _decoded(body)
+    if problem and (mended := _without_lone_surrogates(body)) != body:
+        value, problem = _decoded(mended)
+    if problem:
+        raise ValueError(f"cannot be read as JSON: {problem}")
+    return value
+
+
+def _decoded(body: bytes) -> tuple[Any, str]:
+    """The value, or what is wrong: not as an error, as those of the decoders can hold the text itself."""
+    try:
+        return _decoder.decode(body), ""
+    except UnicodeDecodeError:
+        return None, "not UTF-8"
+    except RecursionError:
+        return None, "nested too deeply"
+    except InvalidOperation:
+        return None, "a number out of range"
+    except msgspec.DecodeError as error:
+        return None, str(error)
+
+
+def _without_lone_surrogates(body: bytes) -> bytes:
+    return _ESCAPE.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], body)
+
+
+class Shaper:
+    """Makes records of rows, and keeps count of what could not be kept.
+
+    Attributes:
+        unknown: The names of fields met that the schema does not declare, dotted where nested.
+        unreadable: How many values became null since they are not of the declared type, per field (dotted).
+    """
+
+    def __init__(self, schema: JsonSchema, selected: Selected = lambda _: True) -> None:
+        """Compile a schema.
+
+        Args:
+            schema: JSON Schema of a row, as `openapi.Document.schema` makes it.
+            selected: Whether the field with an SDK breadcrumb (``("properties", "city")``) is selected. Not asked
+                for what lies inside a field that is not, nor for the fields of objects in arrays, as the SDK's
+                catalog has no entries for those: they come with their array.
+        """
+        self.unknown: set[str] = set()
+        self.unreadable: Counter[str] = Counter()
+        self._shape = self._object(schema, "", (), selected)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Make the record of a row.
+
+        Args:
+            row: A decoded row. It is not changed, and the record may share parts of it.
+
+        Returns:
+            A new dictionary with every declared and selected field in the schema's order; None for a field that
+            the row lacks (API notes, "Values": optional ones can be missing), so that all records of a stream
+            have the same columns.
+
+        Raises:
+            ValueError: It is no object.
+        """
+        shaped: dict[str, Any] = self._shape(row)
+        return shaped
+
+    def warnings(self) -> Iterator[str]:
+        """What to tell the user after the last row: names and counts, never a value."""
+        for path, count in sorted(self.unreadable.items()):
+            values = "1 value was" if count == 1 else f"{count} values were"
+            yield f"{values} not of the declared type and became null in field {path}"
+        if self.unknown:
+            names = ", ".join(_printable(name) for name in sorted(self.unknown)[:_MAX_NAMED])
+            rest = len(self.unknown) - _MAX_NAMED
+            more = f" and {rest} more" if rest > 0 else ""
+            yield f"fields left out, as this version of the API document does not know them: {names}{more}"
+
+    def _object(self, schema: JsonSchema, path: str, breadcrumb: Breadcrumb, selected: Selected | None) -> Reader:
+        """A reader of objects with known fields; ``selected`` is None where all are."""
+        properties: dict[str, JsonSchema] = schema["properties"]
+        fields = tuple(
+            (name, _right_class(inner), self._reader(name, inner, path + name, crumb, selected), path + name)
+            for name, inner, crumb in (
+                (name, inner, (*breadcrumb, "properties", name)) for name, inner in properties.items()
+            )
+            if selected is None or selected(crumb)
+        )
+        names = [name for name, *_ in fields]
+        known = set(properties)
+        unreadable = self.unreadable
+
+        def shape(row: Any) -> dict[str, Any]:  # noqa: ANN401 (whatever the API sends)
+            if row.__class__ is not dict:
+                raise ValueError("a row that is not an object")
+            if list(row) == names:  # All of the schema, in its order, as the API sends it: one copy will do.
+                record = row.copy()
+            else:
+                get = row.get
+                record = {name: get(name) for name in names}
+                if not known.issuperset(row):
+                    self._note_unknown(path, row.keys() - known, known)
+            for name, right, read, full_name in fields:
+                value = record[name]
+                if value.__class__ is not right and value is not None:
+                    try:
+                        record[name] = read(value)
+                    except _UNREADABLE:
+                        unreadable[full_name] += 1
+                        record[name] = None
+            return record
+
+        return shape
+
+    def _array(self, read: Reader, path: str) -> Reader:
+        unreadable = self.unreadable
+
+        def shape(values: Any) -> list[Any]:  # noqa: ANN401 (whatever the API sends)
+            if values.__class__ is not list:
+                raise ValueError
+            shaped = []
+            for value in values:
+                try:
+                    shaped.append(None if value is None else read(value))
+                except _UNREADABLE:
+                    unreadable[path] += 1
+                    shaped.append(None)
+            return shaped
+
+        return shape
+
+    def _reader(  # noqa: PLR0911 (one return per kind)
+        self, name: str, schema: JsonSchema, path: str, breadcrumb: Breadcrumb, selected: Selected | None
+    ) -> Reader:
+        """What reads a value that is not null, and raises when it cannot."""
+        match _kind(schema):
+            case "object" if schema.get("properties"):
+                return self._object(schema, f"{path}.", breadcrumb, selected)
+            case "object":
+                return _open_object
+            case "array":
+                return self._array(self._reader(name, schema.get("items") or {}, path, breadcrumb, None), path)
+            case "string" if is_id(name):
+                return _identifier
+            case "string":
+                return _STRINGS.get(schema.get("format"), _string)
+            case "integer":
+                return _integer
+            case "number":
+                return _number
+            case "boolean":
+                return _boolean
+            case _:
+                return _anything
+
+    def _note_unknown(self, path: str, names: Iterable[str], known: set[str]) -> None:
+        """Note names once: they are known to the object's reader from then on, and cost nothing in later rows."""
+        for name in names:
+            if len(self.unknown) < _MAX_UNKNOWN:
+                self.unknown.add(path + name)
+                known.add(name)
+
+
+def _kind(schema: JsonSchema) -> str | None:
+    """The one type of a schema besides null; None when it allows anything, or several."""
+    declared = schema.get("type")
+    kinds = [declared] if isinstance(declared, str) else [kind for kind in declared or () if kind != "null"]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def _right_class(schema: JsonSchema) -> type | None:
+    """The class of the values that need no reading, None where all do."""
+    match _kind(schema):
+        case "string" if schema.get("format") not in _STRINGS:
+            return str
+        case "integer":
+            return int
+        case "boolean":
+            return bool
+        case _:
+            return None
+
+
+def _identifier(value: Any) -> str:  # noqa: ANN401
+    """An id's exact digits. Not from a float, whose digits past 2^53 are another id's."""
+    if value.__class__ is str:
+        return str(value)
+    if value.__class__ is int:
+        return str(value)
+    if value.__class__ is Decimal:
+        return str(_integer(value))
+    raise ValueError
+
+
+def _string(value: Any) -> str:  # noqa: ANN401
+    """Text; a number or a boolean as JSON writes it."""
+    kind = value.__class__
+    if kind is str:
+        return str(value)
+    if kind is bool:
+        return "true" if value else "false"
+    return str(_number(value))
+
+
+def _integer(value: Any) -> int:  # noqa: ANN401
+    kind = value.__class__
+    if kind is int:
+        return int(value)
+    if kind is str and _INTEGER.fullmatch(text := value.strip()):
+        return int(text)  # ValueError beyond the interpreter's limit of digits.
+    if kind is float and value.is_integer():
+        return int(value)
+    if kind is Decimal and _number(value) == value.to_integral_value():
+        return int(value)
+    raise ValueError
+
+
+def _number(value: Any) -> int | float | Decimal:  # noqa: ANN401
+    """A number as it is, or exactly what a string says."""
+    kind = value.__class__
+    if kind is str and _NUMBER.fullmatch(text := value.strip()):
+        return int(text) if _INTEGER.fullmatch(text) else _number(Decimal(text))
+    if (
+        kind is int
+        or (kind is float and isfinite(value))
+        or (kind is Decimal and value.is_finite() and -_MAX_EXPONENT <= value.adjusted() <= _MAX_EXPONENT)
+    ):
+        number: int | float | Decimal = value
+        return number
+    raise ValueError
+
+
+_BOOLEANS: dict[Any, bool] = {"true": True, "false": False, 1: True, 0: False}
+
+
+def _boolean(value: Any) -> bool:  # noqa: ANN401
+    kind = value.__class__
+    if kind is bool or kind is int:
+        known = _BOOLEANS.get(value)
+    elif kind is str:
+        known = _BOOLEANS.get(value.strip().lower())
+    else:
+        known = None
+    if known is None:
+        raise ValueError
+    return known
+
+
+@lru_cache(maxsize=4096)
+def _date(value: Any) -> str:  # noqa: ANN401
+    """A day as written. That of a time stamp is not moved into another zone: who wrote it meant that day."""
+    if value.__class__ is not str:
+        raise ValueError
+    text = value.strip()
+    if not _DATE.fullmatch(text):
+        _moment(text)
+        text = text[:10]
+    date.fromisoformat(text)
+    return text
+
+
+_UTC_LENGTH = len("2024-10-06T00:00:00.000Z")
+
+
+def _time_stamp(value: Any) -> str:  # noqa: ANN401
+    """A moment in the one form of fixed width whose order as text is the order in time."""
+    if value.__class__ is not str:
+        raise ValueError
+    if (  # The API's own form (API notes, "Values"). The hyphen tells it from a week's date, 24:00 is tomorrow.
+        len(value) == _UTC_LENGTH
+        and value[23] == "Z"
+        and value[19] == "."
+        and value[10] == "T"
+        and value[7] == "-"
+        and value[11:13] != "24"
+    ):
+        datetime.fromisoformat(value)
+        return f"{value[:23]}000+00:00"
+    return _moment(value.strip()).astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _moment(text: str) -> datetime:
+    """A time stamp or a date, in UTC where it names no zone. Whatever is finer than a microsecond is cut off."""
+    if not _TIME_STAMP.fullmatch(text):
+        raise ValueError
+    day, clock = text[:10], text[11:].upper().replace(" ", "")
+    moment = datetime.fromisoformat(f"{day}T{clock}" if clock else day)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _open_object(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    if value.__class__ is not dict:
+        raise ValueError
+    whole: dict[str, Any] = _anything(value)
+    return whole
+
+
+def _anything(value: Any, depth: int = _MAX_DEPTH) -> Any:  # noqa: ANN401
+    """A value as it is, once it is sure that every target can read it."""
+    kind = value.__class__
+    if kind is dict or kind is list:
+        if not depth:
+            raise ValueError
+        for inner in value.values() if kind is dict else value:
+            _anything(inner, depth - 1)
+    elif kind is Decimal or kind is float:
+        _number(value)
+    return value
+
+
+def _printable(name: str) -> str:
+    """A field's name for a log: one line, and not longer than a name should be."""
+    return ascii(name[:100])[1:-1] if not name.isidentifier() or len(name) > 100 else name  # noqa: PLR2004
+
+
+_STRINGS: dict[Any, Reader] = {"date": _date, "date-time": _time_stamp}
