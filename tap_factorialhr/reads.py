@@ -81,7 +81,8 @@ class Reads:
 
     def _always(self) -> Iterator[Choice]:
         for name, value in self.resource.always.items():
-            yield from ((name, text) for text in _texts(value))
+            texts = _texts(value) or self.listed.parameters[name].values
+            yield from ((name, text) for text in texts)
         if self.resource.today:
             yield self.resource.today, self.settings.today.isoformat()
         if self.resource.since:
@@ -118,8 +119,11 @@ class Reads:
         fill = {}
         if self.resource.parent and self.resource.parent.field and len(parent) == 1:
             fill[self.resource.parent.field] = parent[0][1]
+        chosen = dict(choice)
         if self.resource.each and self.resource.each_field:
-            fill[self.resource.each_field] = dict(choice)[self.resource.each[0]]
+            fill[self.resource.each_field] = chosen[self.resource.each[0]]
+        if self.resource.setting_parameter and self.resource.setting_field:
+            fill[self.resource.setting_field] = chosen[self.resource.setting_parameter]
         return fill
 
     def _windows(self) -> Iterator[Days | None]:

@@ -25,7 +25,7 @@ from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.reads import Reads, Settings, as_day
-from tap_factorialhr.resources import resource as describe
+from tap_factorialhr.resources import describe
 from tap_factorialhr.streams import FactorialStream
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class TapFactorialHR(Tap):
 
     def describe(self, path: str) -> Resource:
         """All that is known of how a resource is read."""
-        return describe(path, self.document.resources[path])
+        return describe(self.document.resources[path], self.document.schema(path))
 
     def reads(self, resource: Resource, since: date | None, *, incremental: bool) -> Reads:
         """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
