@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import stat
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,12 +26,15 @@ from tests.oauth_server import serving
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
     from pathlib import Path
+    from types import FrameType
 
 SECONDS = float(os.environ.get("TAP_FACTORIALHR_TEST_SECONDS", "6"))
 PROCESSES = 16
 # Each process is forked from one that has no threads, holds no lock, and has done the slow imports.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tap_factorialhr.auth", __name__])
+# Where no server runs in this process, a bare fork is ten times as fast.
+FORK = multiprocessing.get_context("fork")
 
 BASE_URL = "https://api.example"
 LOGIN = OAuthSession("refresh-0", "the-client", "the-secret")
@@ -74,9 +78,10 @@ def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path
         ]
         for reader in readers:
             reader.start()
-        outcomes = [results.get() for _ in readers]
         for reader in readers:
-            reader.join()
+            reader.join(SECONDS + 60)
+        assert {reader.exitcode for reader in readers} == {0}
+        outcomes = [results.get() for _ in readers]
         refreshes = len(server.forms)
     lasted = time.monotonic() - began
     assert [outcome for outcome in outcomes if isinstance(outcome, str)] == []
@@ -107,13 +112,57 @@ def write_without_end(path: str) -> None:
             file.save(numbered(number))
 
 
+def write_and_die_at(path: str, line: int) -> None:
+    """Write session 1, and be killed before the given line (of any module) that runs as it is written."""
+    file = TokenFile(path, base_url=BASE_URL, settings=None, lock_seconds=5)
+    file.open()
+    left = line
+    is_writing = False
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left, is_writing
+        # Before `_write`, nothing has touched a file yet.
+        is_writing = is_writing or frame.f_code.co_name == "_write"
+        if is_writing and event == "line":
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    with file.exclusive():
+        sys.settrace(trace)
+        file.save(numbered(1))
+        sys.settrace(None)
+
+
+def test_killed_at_each_line_of_writing_leaves_the_old_or_the_new_session(tmp_path: Path) -> None:
+    path = tmp_path / "session.json"
+    left: list[str] = []
+    exitcode: int | None = -signal.SIGKILL
+    while exitcode == -signal.SIGKILL:
+        path.unlink(missing_ok=True)
+        TokenFile(str(path), base_url=BASE_URL, settings=numbered(0), lock_seconds=5).open()
+        writer = FORK.Process(target=write_and_die_at, args=(str(path), len(left) + 1))
+        writer.start()
+        writer.join()
+        exitcode = writer.exitcode
+        session = TokenFile(str(path), base_url=BASE_URL, settings=None, lock_seconds=5).open()
+        assert session.access_token[1:] == session.refresh_token[1:]
+        left.append(session.access_token[1])
+    assert exitcode == 0
+    assert left == sorted(left), "once the new session is there, it stays"
+    assert left.count("0") > 10
+    assert left.count("1") > 3
+    print(f"\nkilled at each of {len(left) - 1} lines")
+
+
 def test_killed_at_any_instant_leaves_a_whole_session(tmp_path: Path) -> None:
     path = tmp_path / "session.json"
     file = TokenFile(str(path), base_url=BASE_URL, settings=numbered(0), lock_seconds=5)
     file.open()
     chance = random.Random(2)
     seen = []
-    for _ in range(20):
+    for _ in range(12):
         before = path.stat().st_mtime_ns
         writer = CONTEXT.Process(target=write_without_end, args=(str(path),))
         writer.start()
