@@ -1,0 +1,65 @@
+# Everything a newcomer needs: `make demo` and `make test`. Python 3.11 or later, git and make are enough.
+
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+UV := .venv-uv/bin/uv
+SOURCES := tap_factorialhr tests scripts $(wildcard benchmarks)
+
+# Only what is here already, and the package index: uv never fetches a Python of its own.
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
+unexport VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs bench build clean
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | sed 's/$$/ /' | tr '|' '\t'
+
+demo: .meltano/.installed ## Move a simulated company into a real PostgreSQL with Meltano
+	@$(BIN)/python -m scripts.demo
+
+test: lint .meltano/.installed ## Check style and types, and run all tests
+	$(BIN)/pytest -n auto
+
+lint: .venv/.installed ## Check style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES)
+
+format: .venv/.installed ## Format, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/.installed ## Write the generated parts of the documents again
+	$(BIN)/python -m scripts.streams_table
+
+bench: .meltano/.installed ## Measure, side by side with others (takes a while)
+	$(BIN)/python -m benchmarks.run
+
+build: .venv/.installed ## Build the wheel and the source archive into dist/
+	$(UV) build
+
+clean: ## Remove what was made here, but not your output and the state of your runs
+	rm -rf .venv .venv-uv .demo .bench dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .meltano/.installed .meltano/extractors .meltano/loaders .meltano/run
+
+.venv-uv/.installed: Makefile
+	@for python in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+	done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or later is needed; name it with make PYTHON=..." >&2; exit 1; fi; \
+	echo "Using $$($$python --version) ($$python)"; \
+	$$python -m venv --clear .venv-uv || { echo "$$python cannot make a virtual environment" \
+	  "(on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/.installed: .venv-uv/.installed pyproject.toml uv.lock
+	@$(UV) sync --quiet --frozen --all-extras --python .venv-uv/bin/python
+	@touch $@
+
+.meltano/.installed: .venv/.installed meltano.yml
+	@$(BIN)/meltano --log-level=warning install
+	@touch $@

@@ -1,0 +1,154 @@
+"""The demo: a simulated company through ``meltano run`` into a real PostgreSQL, and what arrived there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psycopg
+    import psycopg.sql
+
+    from tap_factorialhr.sandbox import Sandbox
+
+PROJECT = Path(__file__).resolve().parent.parent
+FOLDER = PROJECT / ".demo"
+SCHEMA = "factorialhr_demo"
+EMPLOYEES = 50
+LAST_LINES = 15
+
+NEXT = """
+For your own account:
+  cp .secrets.example .env             # put your API key into it
+  . .venv/bin/activate
+  meltano config test tap-factorialhr
+  meltano run tap-factorialhr target-duckdb      # into output/factorialhr.duckdb
+  meltano run tap-factorialhr target-postgres    # into the PostgreSQL named in .env
+"""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why and what to do."""
+
+
+def main() -> int:
+    """Run the demo.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        demo()
+    except DemoError as error:
+        print(f"The demo failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def demo() -> None:
+    """Serve a company, move it, and show what is in PostgreSQL.
+
+    Raises:
+        DemoError: Something is missing, or the run failed.
+    """
+    try:
+        from scripts.postgres import embedded_postgres  # noqa: PLC0415 (what is missing is said in one line)
+        from tap_factorialhr.sandbox import Company, Sandbox  # noqa: PLC0415
+    except ImportError as error:
+        raise DemoError(f"{error.name} is not installed; run it with: make demo") from error
+    meltano = shutil.which("meltano", path=str(Path(sys.executable).parent))
+    if meltano is None:
+        raise DemoError("meltano is not installed; run it with: make demo")
+    began = time.monotonic()
+    with Sandbox(Company(employees=EMPLOYEES)) as sandbox, embedded_postgres(FOLDER / "postgres") as url:
+        print(f"A simulated company of {EMPLOYEES} employees at {sandbox.base_url}")
+        print(f"A PostgreSQL at {url}")
+        print("meltano run tap-factorialhr target-postgres ...", flush=True)
+        move(meltano, sandbox, url)
+        seconds = time.monotonic() - began
+        counts = row_counts(url)
+        requests = len(sandbox.requests)
+    if not counts:
+        raise DemoError("there is not one table in PostgreSQL")
+    show(counts)
+    rows = sum(counts.values())
+    print(f"\n{rows:,} rows in {len(counts)} tables, {requests} requests, {seconds:.0f} seconds.")
+    print("Run `make demo` again, and only what changed is read where the API lets us ask for that.")
+    print(NEXT)
+
+
+def move(meltano: str, sandbox: Sandbox, url: str) -> None:
+    """Run Meltano as a user would, with its own state kept between two demos.
+
+    Raises:
+        DemoError: It failed; its last lines are in the message.
+    """
+    settings = {
+        "MELTANO_DATABASE_URI": f"sqlite:///{FOLDER}/meltano.db",
+        "MELTANO_ENVIRONMENT": "dev",
+        "TAP_FACTORIALHR_BASE_URL": sandbox.base_url,
+        "TAP_FACTORIALHR_API_KEY": sandbox.api_key,
+        "TAP_FACTORIALHR_INTEGRATION_UUIDS": json.dumps(sandbox.company.integration_uuids),
+        "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
+        "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": SCHEMA,
+    }
+    log = FOLDER / "meltano.log"
+    with log.open("w") as output:
+        done = subprocess.run(
+            [meltano, "--log-format=plain", "run", "--state-id-suffix=demo", "tap-factorialhr", "target-postgres"],
+            cwd=PROJECT,
+            env={**without_own_settings(), **settings},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        last = "\n".join(log.read_text().splitlines()[-LAST_LINES:])
+        raise DemoError(f"meltano ended with exit code {done.returncode}; all of it is in {log}\n{last}")
+
+
+def without_own_settings() -> dict[str, str]:
+    """The environment without settings of the reader's own account: they have no place in a demo."""
+    own = ("TAP_FACTORIALHR_", "TARGET_POSTGRES_", "MELTANO_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
+
+
+def row_counts(url: str, schema: str = SCHEMA) -> dict[str, int]:
+    """The rows of each table of a schema, as PostgreSQL counts them."""
+    import psycopg  # noqa: PLC0415 (only the demo and the tests have it)
+    from psycopg import sql  # noqa: PLC0415
+
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY 1", [schema]
+        ).fetchall()
+        return {
+            table: count(connection, sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table)))
+            for (table,) in tables
+        }
+
+
+def count(connection: psycopg.Connection, query: psycopg.sql.Composed) -> int:
+    """The one number that a query answers."""
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
+def show(counts: dict[str, int]) -> None:
+    """Print the tables and their rows, in two columns side by side."""
+    width = max(map(len, counts))
+    lines = [f"{table:<{width}} {rows:>8,}" for table, rows in counts.items()]
+    half = -(-len(lines) // 2)
+    print(f"\n{'table':<{width}} {'rows':>8}    {'table':<{width}} {'rows':>8}")
+    for left, right in zip(lines[:half], [*lines[half:], ""], strict=False):
+        print(f"{left}    {right}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
