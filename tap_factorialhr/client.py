@@ -6,20 +6,23 @@ Safe to use from several threads. Nothing here logs or raises a body, a header o
 from __future__ import annotations
 
 import logging
+import os
 import random
+import ssl
 import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import backoff
 import requests
+import requests.adapters
 import urllib3
 
 from tap_factorialhr import records
-from tap_factorialhr.errors import FactorialError, SessionError
+from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
 from tap_factorialhr.pagination import EnvelopeError, Page
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ RETRY_BUDGET = 1800.0
 """Seconds after the first try in which one request may be tried again."""
 LARGEST_BODY = 512 * 1024 * 1024
 """Bytes of one decoded answer at the most: unpaginated resources of large companies are the largest."""
+
+LARGEST_ERROR_BODY = 64 * 1024
+"""Bytes of the answer to a failed request that are read: enough to find the parameter at fault."""
+LONGEST_ANSWER = 4
+"""How many times ``request_timeout`` an answer's body may take in all, so that one that drips does come to an end."""
 
 _CHUNK = 256 * 1024
 
@@ -70,6 +78,69 @@ class UnavailableError(FactorialError):
 
 class RejectedError(FactorialError):
     """A request that the API takes for wrong (400, 422 and the like)."""
+
+
+class Session(requests.Session):
+    """An HTTP session that keeps to the settings, whatever the environment says.
+
+    Of the environment, a proxy for HTTPS (it sees no more than an encrypted tunnel) and, where no ``ca_bundle`` is
+    set, ``REQUESTS_CA_BUNDLE`` count.
+    """
+
+    def __init__(self, *, connections: int, ca_bundle: str | None = None) -> None:
+        """Take how many connections to keep, and the file of the certificates to trust instead of the system's.
+
+        Raises:
+            ConfigError: That file cannot be used.
+        """
+        super().__init__()
+        adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+        # It logs requests with the values of their parameters, and headers that it cannot parse.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        if ca_bundle:
+            _check_bundle("ca_bundle", ca_bundle)
+            self.verify = ca_bundle
+
+    def merge_environment_settings(
+        self,
+        url: str | bytes | None,
+        proxies: Any,  # noqa: ANN401 (as requests has it)
+        stream: bool | None,  # noqa: FBT001
+        verify: bool | str | None,  # noqa: FBT001
+        cert: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Let no variable of the environment overrule ``ca_bundle``, nor send plain HTTP through a proxy.
+
+        Raises:
+            ConfigError: A file of certificates that the environment names cannot be used.
+        """
+        settings = cast(
+            "dict[str, Any]",
+            super().merge_environment_settings(
+                url or "",
+                proxies,
+                stream,
+                self.verify if isinstance(self.verify, str) else verify,
+                cert,
+            ),
+        )
+        if str(url).lower().startswith("http://"):
+            settings["proxies"] = {}
+        if isinstance(settings["verify"], str) and settings["verify"] != self.verify:
+            _check_bundle("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE", settings["verify"])
+        return settings
+
+
+def _check_bundle(name: str, path: str) -> None:
+    if not os.path.exists(path):  # noqa: PTH110 (REQUESTS_CA_BUNDLE may be a folder)
+        raise ConfigError(f"{name}: there is no such file")
+    try:
+        if os.path.isfile(path):  # noqa: PTH113
+            ssl.create_default_context(cafile=path)
+    except OSError:
+        raise ConfigError(f"{name}: the file holds no certificates that can be read (PEM)") from None
 
 
 class Client:
@@ -145,10 +216,10 @@ class Client:
     def _get(self, stream: str, path: str, params: Params) -> Page:
         self._pause.wait()
         self._count(self.requests, stream)
-        response, body = self._send(path, params)
+        response, body = self._send(stream, path, params)
         if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
             self._count(self.requests, stream)
-            response, body = self._send(path, params)
+            response, body = self._send(stream, path, params)
         self._check_status(stream, params, response, body)
         try:
             return Page.from_response(records.decode(body))
@@ -157,7 +228,7 @@ class Client:
         except ValueError:
             raise RetriableError("HTTP 200 that is not JSON") from None
 
-    def _send(self, path: str, params: Params) -> tuple[requests.Response, bytes]:
+    def _send(self, stream: str, path: str, params: Params) -> tuple[requests.Response, bytes]:
         try:
             with self._session.get(
                 self._resources + path,
@@ -167,10 +238,13 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return response, _read(response)
-        except requests.exceptions.SSLError:
+                return response, self._read(stream, response)
+        except requests.exceptions.SSLError as error:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # Such as a connection that ends in the handshake.
+                raise RetriableError("the TLS connection failed") from None
             raise FactorialError(
-                "the server's TLS certificate could not be verified; check base_url, or name your CA in ca_bundle"
+                f"{stream}: the server's TLS certificate could not be verified; check base_url, or name your CA in "
+                "ca_bundle"
             ) from None
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise SlowError("no answer in time") from None
@@ -180,6 +254,24 @@ class Client:
             raise RetriableError("the connection failed") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
             raise RetriableError("the connection broke") from None
+
+    def _read(self, stream: str, response: requests.Response) -> bytes:
+        """The decoded body, within bounds of size and time; of an error no more than its beginning."""
+        body = bytearray()
+        deadline = time.monotonic() + LONGEST_ANSWER * self._timeout[1]
+        # As it comes: a reader that waits until its chunk is full would not notice a body that drips.
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            body += chunk
+            if response.status_code != requests.codes.ok and len(body) > LARGEST_ERROR_BODY:
+                break
+            if len(body) > LARGEST_BODY:
+                raise FactorialError(
+                    f"{stream}: an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does not "
+                    "take in; use smaller windows (window_days)"
+                )
+            if time.monotonic() > deadline:
+                raise SlowError("the answer does not come to its end in time")
+        return bytes(body)
 
     def _check_status(self, stream: str, params: Params, response: requests.Response, body: bytes) -> None:
         status = response.status_code
@@ -253,18 +345,6 @@ def _retry_after(value: str | None) -> float | None:
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 (NaN)
-
-
-def _read(response: requests.Response) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_content(_CHUNK):
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise FactorialError(
-                f"an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does not take in; "
-                "use smaller windows (window_days)"
-            )
-    return bytes(body)
 
 
 def _named_parameter(params: Params, body: bytes) -> str | None:

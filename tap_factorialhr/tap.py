@@ -12,15 +12,13 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-import requests
-import requests.adapters
 from singer_sdk import Tap
 from singer_sdk import typing as th
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 
 from tap_factorialhr import openapi
-from tap_factorialhr.client import Client, UnavailableError
+from tap_factorialhr.client import Client, Session, UnavailableError
 from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.messages import MessageWriter
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     import click
+    import requests
 
     from tap_factorialhr.auth import FactorialAuthenticator
     from tap_factorialhr.resources import Parent, Resource
@@ -248,17 +247,9 @@ class TapFactorialHR(Tap):
     @cached_property
     def session(self) -> requests.Session:
         """The HTTP session of all requests."""
-        session = requests.Session()
-        size = self.config["concurrency"] + 1
-        adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=size)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
+        session = Session(connections=self.config["concurrency"] + 1, ca_bundle=self.config.get("ca_bundle"))
         session.headers["User-Agent"] = f"{self.name}/{self.plugin_version}"
         session.headers["Accept"] = "application/json"
-        if bundle := self.config.get("ca_bundle"):
-            if not os.path.isfile(bundle):  # noqa: PTH113
-                raise ConfigError("ca_bundle: there is no such file")
-            session.verify = bundle
         return session
 
     @cached_property
