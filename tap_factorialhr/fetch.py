@@ -186,17 +186,17 @@ class StreamReading:
         while self._fetcher.has_room and self._begin():
             pass
 
-    def __iter__(self) -> Iterator[tuple[Read, Page]]:
-        """Every page of every read, in order, with the read that it belongs to.
+    def __iter__(self) -> Iterator[tuple[Read, Page, bool]]:
+        """Every page of every read, in order: its read, the page, and whether it is the last of its read.
 
-        An empty page is given as well, so that each read is seen. A window that times out is read again in
+        An empty page is given as well, so that the end of each read is seen. A window that times out is read again in
         halves, down to one day.
         """
         while self._begun or self._begin():
             reading = self._begun.popleft()
             try:
                 for page in reading.pages(self._go_on(reading)):
-                    yield reading.read, page
+                    yield reading.read, page, reading.finished
             except SlowError:
                 if not reading.read.can_halve:
                     raise
@@ -235,6 +235,11 @@ class _Reading:
         )
         self._pages: deque[Future[Page]] = deque()
         self._ask()
+
+    @property
+    def finished(self) -> bool:
+        """Whether its last page has been taken."""
+        return self._paginator.finished
 
     def pages(self, run_ahead: Callable[[], None]) -> Iterator[Page]:
         """Its pages in order; ``run_ahead`` is called whenever there may be more to ask for."""

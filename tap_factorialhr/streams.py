@@ -87,7 +87,7 @@ class FactorialStream(Stream):
 
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002
         """Every record, shaped."""
-        for _, records in self._shaped_pages():
+        for records in self._shaped_pages():
             yield from records
 
     @property
@@ -113,7 +113,7 @@ class FactorialStream(Stream):
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 newest = self.bookmark
-                for _, records in self._shaped_pages():
+                for records in self._shaped_pages():
                     written = self._within_limit(records)
                     self._write_records(written)
                     counter.increment(len(written))
@@ -142,30 +142,25 @@ class FactorialStream(Stream):
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""
 
-    def _shaped_pages(self) -> Iterator[tuple[Read, list[dict[str, Any]]]]:
-        """Every page's records; a window's bookmark moves when the records of all its pages have been taken."""
+    def _shaped_pages(self) -> Iterator[list[dict[str, Any]]]:
+        """Every page's records; the bookmark of a read by days moves when all its records have been taken."""
         shape = Shaper(self.effective_schema, self._is_selected)
-        previous: Read | None = None
-        for read, rows in self._pages():
-            if previous is not None and previous is not read:
-                self._window_done(previous)
-            previous = read
-            for row in rows:
+        for read, page, last in self._pages():
+            for row in page.rows:
                 self._complete(row, read)
-            yield read, [shape(row) for row in rows]
-        if previous is not None:
-            self._window_done(previous)
+            yield [shape(row) for row in page.rows]
+            if last:
+                self._read_done(read)
         for warning in shape.warnings():
             self.logger.warning("%s: %s", self.name, warning)
 
-    def _pages(self) -> Iterator[tuple[Read, list[Row]]]:
+    def _pages(self) -> StreamReading:
         setting = self.resource.setting
         if setting and not self._factorial.read_settings.values.get(setting):
             self.logger.warning("%s: nothing to read without the setting %s", self.name, setting)
         reading = self.reading
         self._factorial.begin_following(self)
-        for read, page in reading:
-            yield read, page.rows
+        return reading
 
     def _complete(self, row: Row, read: Read) -> None:
         for field, value in read.fill.items():
@@ -196,7 +191,7 @@ class FactorialStream(Stream):
         seen = (record.get(key) for record in records)
         return max(filter(None, (newest, *seen)), default=None)
 
-    def _window_done(self, read: Read) -> None:
+    def _read_done(self, read: Read) -> None:
         if self.is_incremental and read.bookmark is not None:
             self._move_bookmark(max(read.bookmark, self.bookmark or ""))
             self._factorial.state_writer.write_state(self.tap_state)

@@ -319,7 +319,7 @@ class TapFactorialHR(Tap):
             resource = self.describe(parent.resource)
             reading = self.fetcher.reading(resource.name, parent.key, self.reads(resource, None, incremental=False))
             try:
-                keys = [row.get(parent.key) for _, page in reading for row in page.rows]
+                keys = [row.get(parent.key) for _, page, _ in reading for row in page.rows]
             except UnavailableError as error:
                 raise UnavailableError(f"{error} of its parent {resource.name}") from None
             self._parent_keys[at] = list(dict.fromkeys(str(key) for key in keys if key is not None))

@@ -126,12 +126,12 @@ def days(record: RequestRecord) -> int:
 def test_a_window_that_times_out_is_halved(tap: TapRunner) -> None:
     def too_long(record: RequestRecord) -> Answer | None:
         if record.resource == "attendance/shifts" and days(record) > 4:
-            time.sleep(0.8)
+            time.sleep(1.2)
         return None
 
     with Sandbox(Company(employees=4)) as sandbox:
-        config = config_for(sandbox, request_timeout=0.5, max_retries=0, window_days=15)
-        config["start_date"] = (datetime.now(UTC) - timedelta(days=40)).date().isoformat()
+        config = config_for(sandbox, request_timeout=1.0, max_retries=0, window_days=15, concurrency=1)
+        config["start_date"] = (datetime.now(UTC) - timedelta(days=14)).date().isoformat()
         catalog = tap.catalog(config, "attendance_shifts")
         whole = tap({**config, "request_timeout": 30}, catalog=catalog)
         sandbox.answer = too_long

@@ -61,7 +61,7 @@ class Shelf:
         fetcher = Fetcher(self, concurrency=concurrency, pagination=pagination, page_size=self.limit)  # type: ignore[arg-type]
         try:
             reading = fetcher.reading("shelf", "id", [Read("a/b")])
-            return [int(row["id"]) for _, page in reading for row in page.rows]
+            return [int(row["id"]) for _, page, _ in reading for row in page.rows]
         finally:
             fetcher.close()
 
