@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tap_factorialhr.client import Client
-    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.pagination import Params, Row
 
 logger = logging.getLogger("tap-factorialhr")
 
@@ -68,6 +68,7 @@ class Read:
         path: ``<domain>/<resource>``.
         params: What is asked for, without the parameters of the window and of pagination.
         fill: Fields, with their values, that its rows get where they lack them.
+        lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
         window: The days that it reads, where it is read by days.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
     """
@@ -75,8 +76,18 @@ class Read:
     path: str
     params: Params = ()
     fill: Mapping[str, str] = field(default_factory=dict)
+    lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     window: Days | None = None
     bookmark: str | None = None
+
+    def complete(self, row: Row) -> None:
+        """Give a row, in place, what it does not carry itself."""
+        for name, value in self.fill.items():
+            if row.get(name) is None:
+                row[name] = value
+        for name, (other, values) in self.lookup.items():
+            if row.get(name) is None:
+                row[name] = values.get(str(row.get(other)))
 
     @property
     def can_halve(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice, product
@@ -54,7 +55,7 @@ class Reads:
         settings: Which rows to read.
         since: The day of the bookmark, None to read everything.
         incremental: Whether only changes are asked for.
-        parent_keys: Gives the keys of a parent's rows; it may have to read them first.
+        parents: Gives the keys of a parent's rows with their labels; it may have to read them first.
     """
 
     resource: Resource
@@ -62,7 +63,7 @@ class Reads:
     settings: Settings
     since: date | None
     incremental: bool
-    parent_keys: Callable[[Parent], Sequence[str]]
+    parents: Callable[[Parent], Mapping[str, str | None]]
 
     def __iter__(self) -> Iterator[Read]:
         """Give the reads in the order of their days."""
@@ -72,7 +73,13 @@ class Reads:
     def _of_window(self, window: Days | None) -> Iterator[Read]:
         always = tuple(self._always())
         reads = [
-            Read(self.resource.path, (*always, *parent, *choice), self._fill(parent, choice), window)
+            Read(
+                self.resource.path,
+                (*always, *parent, *choice),
+                self._fill(parent, choice),
+                self._lookup(parent),
+                window,
+            )
             for parent, choice in product(self._parents(), self._choices())
         ]
         if window is not None and reads:
@@ -100,7 +107,7 @@ class Reads:
         if parent is None:
             yield ()
             return
-        remaining = iter(self.parent_keys(parent))
+        remaining = iter(self.parents(parent))
         while keys := tuple(islice(remaining, parent.chunk)):
             yield tuple((parent.parameter, key) for key in keys)
 
@@ -125,6 +132,16 @@ class Reads:
         if self.resource.setting_parameter and self.resource.setting_field:
             fill[self.resource.setting_field] = chosen[self.resource.setting_parameter]
         return fill
+
+    def _lookup(self, keys: Params) -> dict[str, tuple[str, dict[str, str]]]:
+        """How to tell the parent of a row among several, by a name that only one of them has."""
+        parent = self.resource.parent
+        if parent is None or parent.label is None or parent.field is None or len(keys) == 1:
+            return {}
+        labels = self.parents(parent)
+        named = [(label, key) for _, key in keys if (label := labels[key]) is not None]
+        often = Counter(label for label, _ in named)
+        return {parent.field: (parent.label[1], {label: key for label, key in named if often[label] == 1})}
 
     def _windows(self) -> Iterator[Days | None]:
         window = self.resource.window

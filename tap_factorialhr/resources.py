@@ -118,9 +118,7 @@ def _employees(parameter: str = "employee_ids[]", chunk: int = LIST_OF_IDS) -> P
 
 
 def _company() -> Parent:
-    return Parent(
-        resource="api_public/credentials", parameter="company_id", key="company_id", field="company_id"
-    )
+    return Parent(resource="api_public/credentials", parameter="company_id", key="company_id", field="company_id")
 
 
 def _of_attendance() -> Iterator[Resource]:
@@ -182,9 +180,7 @@ def _of_money() -> Iterator[Resource]:
     )
     # Active ones alone are the default here.
     yield Resource(path="finance/cost_center_memberships", always={"only_active": False})
-    yield Resource(
-        path="payroll_employees/identifiers", each=("country", EVERY_VALUE), each_field="country"
-    )
+    yield Resource(path="payroll_employees/identifiers", each=("country", EVERY_VALUE), each_field="country")
     yield Resource(path="payroll_integrations_base/codes", always={"integrations[]": EVERY_VALUE})
 
 
@@ -199,9 +195,7 @@ def _of_people() -> Iterator[Resource]:
     )
     yield Resource(
         path="job_catalog/node_attributes",
-        parent=Parent(
-            resource="job_catalog/tree_nodes", parameter="node_uuid", key="uuid", field="node_uuid"
-        ),
+        parent=Parent(resource="job_catalog/tree_nodes", parameter="node_uuid", key="uuid", field="node_uuid"),
         always={"attribute_types[]": EVERY_VALUE},
     )
     yield Resource(
@@ -273,12 +267,8 @@ def _of_time_off() -> Iterator[Resource]:
             "include_duration_by_day": True,
         },
     )
-    yield Resource(
-        path="timeoff/french_leave_day_counts", key=("leave_id",), always={"include_deleted": True}
-    )
-    yield Resource(
-        path="timeoff/policy_timelines", parent=_employees("employee_id", chunk=1), today="reference_date"
-    )
+    yield Resource(path="timeoff/french_leave_day_counts", key=("leave_id",), always={"include_deleted": True})
+    yield Resource(path="timeoff/policy_timelines", parent=_employees("employee_id", chunk=1), today="reference_date")
 
 
 def _of_integrations() -> Iterator[Resource]:

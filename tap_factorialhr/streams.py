@@ -163,9 +163,7 @@ class FactorialStream(Stream):
         return reading
 
     def _complete(self, row: Row, read: Read) -> None:
-        for field, value in read.fill.items():
-            if row.get(field) is None:
-                row[field] = value
+        read.complete(row)
         if self.replication_key == CHANGE_KEY:
             row[CHANGE_KEY] = self._factorial.started_at.isoformat(timespec="microseconds")
 

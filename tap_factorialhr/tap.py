@@ -27,7 +27,7 @@ from tap_factorialhr.resources import describe
 from tap_factorialhr.streams import FactorialStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from types import FrameType
 
     import click
@@ -221,7 +221,7 @@ class TapFactorialHR(Tap):
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
         self._stop_signal: int | None = None
-        self._parent_keys: dict[tuple[str, str], list[str]] = {}
+        self._parents: dict[tuple[str, str], dict[str, str | None]] = {}
         super().__init__(*args, validate_config=validate_config, **kwargs)
         if validate_config:
             self._check_catalog()
@@ -306,32 +306,38 @@ class TapFactorialHR(Tap):
     def reads(self, resource: Resource, since: date | None, *, incremental: bool) -> Reads:
         """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
         listed = self.document.resources[resource.path]
-        return Reads(resource, listed, self.read_settings, since, incremental, self.parent_keys)
+        return Reads(resource, listed, self.read_settings, since, incremental, self.parents)
 
-    def parent_keys(self, parent: Parent) -> Sequence[str]:
-        """The keys of all rows of a parent, read once a run, whatever the parent's own stream reads or selects.
+    def parents(self, parent: Parent) -> Mapping[str, str | None]:
+        """The keys of all rows of a parent with their labels, whatever the parent's own stream reads or selects.
+
+        They are read once a run.
 
         Raises:
             UnavailableError: The parent cannot be read.
         """
         at = (parent.resource, parent.key)
-        if at not in self._parent_keys:
+        if at not in self._parents:
             resource = self.describe(parent.resource)
-            reading = self.fetcher.reading(resource.name, parent.key, self.reads(resource, None, incremental=False))
+            label = parent.label[0] if parent.label else None
+            reads = self.reads(resource, None, incremental=False)
+            found: dict[str, str | None] = {}
             try:
-                keys = [row.get(parent.key) for _, page, _ in reading for row in page.rows]
+                for _, page, _ in self.fetcher.reading(resource.name, parent.key, reads):
+                    for row in page.rows:
+                        if (key := row.get(parent.key)) is not None:
+                            found[str(key)] = row.get(label) if label else None
             except UnavailableError as error:
                 raise UnavailableError(f"{error} of its parent {resource.name}") from None
-            self._parent_keys[at] = list(dict.fromkeys(str(key) for key in keys if key is not None))
-        return self._parent_keys[at]
+            self._parents[at] = found
+        return self._parents[at]
 
     # Streams
 
     def discover_streams(self) -> list[FactorialStream]:
         """One stream per list resource of the API document."""
         return [
-            FactorialStream(self, self.describe(path), self.document.schema(path))
-            for path in self.document.resources
+            FactorialStream(self, self.describe(path), self.document.schema(path)) for path in self.document.resources
         ]
 
     @cached_property
@@ -346,7 +352,7 @@ class TapFactorialHR(Tap):
 
     def _waits_for_parent(self, stream: FactorialStream) -> bool:
         parent = stream.resource.parent
-        return parent is not None and (parent.resource, parent.key) not in self._parent_keys
+        return parent is not None and (parent.resource, parent.key) not in self._parents
 
     # How a run goes
 

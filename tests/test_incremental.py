@@ -38,7 +38,7 @@ def test_a_second_run_asks_for_changes_only(tap: TapRunner) -> None:
         today = datetime.now(UTC).date()
         for path, name in CHANGED_SINCE.items():
             asked = sandbox.requests_for(path)
-            filtered = [one.get(name) for one in asked if one.get(name)]
+            filtered = [value for one in asked if (value := one.get(name))]
             assert filtered, path
             assert max(filtered) <= today.isoformat()
         assert second.state["bookmarks"].keys() == first.state["bookmarks"].keys()

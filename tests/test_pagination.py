@@ -135,7 +135,7 @@ def test_unpaginated_resource_is_one_request() -> None:
     for pagination in ("offset", "cursor"):
         shelf = Shelf(list(range(1, 11)))
         shelf.unpaginated = True
-        assert shelf.read(pagination) == shelf.ids  # type: ignore[arg-type]
+        assert shelf.read(pagination) == shelf.ids
         assert len(shelf.asked) == 1
 
 

@@ -45,9 +45,7 @@ def get(sandbox: Sandbox, resource: str, *params: tuple[str, Any], **headers: st
     return requests.get(url, params=params, headers=headers or {"x-api-key": sandbox.api_key}, timeout=10)
 
 
-def read(
-    sandbox: Sandbox, resource: str, mode: str, *params: tuple[str, Any], limit: int = 7
-) -> list[dict[str, Any]]:
+def read(sandbox: Sandbox, resource: str, mode: str, *params: tuple[str, Any], limit: int = 7) -> list[dict[str, Any]]:
     """All pages, as a careful client reads them."""
     rows: list[dict[str, Any]] = []
     step: Params = []
@@ -82,15 +80,8 @@ def test_every_field_is_filled_somewhere() -> None:
     company = Company(60)
     seen: set[tuple[str, str]] = set()
     for resource in company.resources:
-        seen |= {
-            (resource, name)
-            for row in company.rows(resource)
-            for name, value in row.items()
-            if value is not None
-        }
-    all_fields = {
-        (name, field) for name in company.resources for field in openapi.load().schema(name)["properties"]
-    }
+        seen |= {(resource, name) for row in company.rows(resource) for name, value in row.items() if value is not None}
+    all_fields = {(name, field) for name in company.resources for field in openapi.load().schema(name)["properties"]}
     assert len(all_fields) == 2032
     assert len(all_fields - seen) < 10, all_fields - seen
 
@@ -141,9 +132,7 @@ def test_foreign_keys_point_at_rows(resource: str, field: str, target: str) -> N
 def test_a_contract_version_and_its_contract_are_about_one_person() -> None:
     company = Company(40)
     person = {row["id"]: row["employee_id"] for row in company.rows("contracts/contracts")}
-    versions = [
-        row for row in company.rows("contracts/contract_versions") if row.get("contracts_contract_id")
-    ]
+    versions = [row for row in company.rows("contracts/contract_versions") if row.get("contracts_contract_id")]
     assert all(person[row["contracts_contract_id"]] == row["employee_id"] for row in versions)
 
 
@@ -185,7 +174,7 @@ def test_touch_add_and_delete() -> None:
 @pytest.mark.parametrize("mode", ["page", "cursor"])
 @pytest.mark.parametrize("integer_ids", [False, True])
 @pytest.mark.parametrize("short_pages", [False, True])
-def test_both_paginations_bring_every_row_once(mode: str, integer_ids: bool, short_pages: bool) -> None:  # noqa: FBT001
+def test_both_paginations_bring_every_row_once(mode: str, integer_ids: bool, short_pages: bool) -> None:
     with Sandbox(Company(30, integer_ids=integer_ids), short_pages=short_pages) as sandbox:
         assert read(sandbox, EMPLOYEES, mode) == sandbox.company.rows(EMPLOYEES)
 
@@ -318,9 +307,7 @@ def test_changed_since(own: Sandbox, resource: str, name: str) -> None:
 
 def test_windows_mean_overlap(served: Sandbox) -> None:
     leave = next(
-        row
-        for row in served.company.rows("timeoff/leaves")
-        if row["finish_on"] and row["finish_on"] > row["start_on"]
+        row for row in served.company.rows("timeoff/leaves") if row["finish_on"] and row["finish_on"] > row["start_on"]
     )
     window = [("from", leave["finish_on"]), ("to", leave["finish_on"]), ("include_deleted_leaves", "true")]
     assert leave["id"] in {row["id"] for row in read(served, "timeoff/leaves", "page", *window)}
@@ -347,9 +334,7 @@ def test_children_need_their_parents(served: Sandbox, resource: str) -> None:
         ("job_catalog/node_attributes", "node_uuid", "job_catalog/tree_nodes"),
     ],
 )
-def test_children_of_all_parents_are_all_children(
-    served: Sandbox, resource: str, name: str, parents: str
-) -> None:
+def test_children_of_all_parents_are_all_children(served: Sandbox, resource: str, name: str, parents: str) -> None:
     found = []
     for parent in served.company.rows(parents):
         found += read(served, resource, "page", (name, parent.get("uuid") or parent["id"]), limit=100)

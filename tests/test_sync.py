@@ -213,3 +213,17 @@ def test_a_config_file_that_is_no_json_is_one_clear_line(tap: TapRunner) -> None
     run = tap("{")
     assert (run.code, run.stdout) == (1, "")
     assert "--config" in run.stderr.splitlines()[-1]
+
+
+def test_rows_that_do_not_carry_their_parent_get_it(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> None:
+    streams = ("job_catalog_node_attributes", "project_management_exportable_expenses")
+    run = tap(config, catalog=tap.catalog(config, *streams))
+    assert run.code == 0, run.stderr
+    nodes = {row["uuid"] for row in sandbox.company.rows("job_catalog/tree_nodes")}
+    assert {record["node_uuid"] for record in run.records[streams[0]]} <= nodes
+    projects: dict[str, set[str]] = {}
+    for row in sandbox.company.rows("project_management/projects"):
+        projects.setdefault(row["name"], set()).add(str(row["id"]))
+    for record in run.records[streams[1]]:
+        ids = projects.get(record["project_name"], set())
+        assert record["project_id"] is None if len(ids) != 1 else record["project_id"] in ids

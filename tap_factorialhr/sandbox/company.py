@@ -238,9 +238,7 @@ class Company:
         if resource in SIZES:
             return SIZES[resource]
         if resource in PER_EMPLOYEE:
-            return max(
-                _LEAST if resource != relations.EMPLOYEES else 1, int(self.employees * PER_EMPLOYEE[resource])
-            )
+            return max(_LEAST if resource != relations.EMPLOYEES else 1, int(self.employees * PER_EMPLOYEE[resource]))
         return Random(f"{self.seed}:{resource}:size").choice(_SMALL)
 
     def id_of(self, resource: str, number: int) -> Any:  # noqa: ANN401 - a string or an integer
@@ -336,9 +334,7 @@ class _Maker:
         self.shape = shapes.row(resource)
         self.rng = Random(f"{company.seed}:{resource}")
         self.private: dict[int, dict[str, Any]] = {}
-        self.plan = [
-            (name, self.field(name, shape), self.chance(name, shape)) for name, shape in self.shape.items()
-        ]
+        self.plan = [(name, self.field(name, shape), self.chance(name, shape)) for name, shape in self.shape.items()]
         self.yesterday = values.stamp(values.noon(company.today - timedelta(days=1)))
         self.cursor = 0
 
@@ -394,10 +390,7 @@ class _Maker:
         company, count = self.company, self.size(target)
 
         def make(_: Random, number: int, __: int) -> list[Any]:
-            return [
-                company.id_of(target, other % count)
-                for other in range(number, number + min(count, number % 4))
-            ]
+            return [company.id_of(target, other % count) for other in range(number, number + min(count, number % 4))]
 
         return make
 

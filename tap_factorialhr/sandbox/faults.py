@@ -42,9 +42,7 @@ class Faults:
         self.kinds = KINDS if MIXED in chosen else chosen
         unknown = [kind for kind in self.kinds if kind not in KINDS]
         if unknown or not self.kinds:
-            raise ValueError(
-                f"there is no fault {', '.join(unknown) or 'named'}; known: {', '.join((*KINDS, MIXED))}"
-            )
+            raise ValueError(f"there is no fault {', '.join(unknown) or 'named'}; known: {', '.join((*KINDS, MIXED))}")
         if every < 1:
             raise ValueError("every must be 1 or more")
         self.every = every

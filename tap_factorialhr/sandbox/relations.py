@@ -6,9 +6,7 @@ EMPLOYEES = "employees/employees"
 COMPANY = "@company"
 ACCESS = "@access"
 
-STRINGS = frozenset(
-    {"tax_id", "issuer_tax_id", "recipient_tax_id", "external_id", "external_authorization_id"}
-)
+STRINGS = frozenset({"tax_id", "issuer_tax_id", "recipient_tax_id", "external_id", "external_authorization_id"})
 """Names that end like an id, but hold a text that somebody typed or another system gave."""
 
 OWN = frozenset({"employee_id", "access_id", "attachable_id", "valuable_id"})

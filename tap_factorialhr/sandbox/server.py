@@ -274,9 +274,7 @@ class Sandbox:
     def _failed(self, fault: str, request: Request, record: RequestRecord) -> Response:  # noqa: PLR0911 - one a status
         match fault:
             case "html":
-                return Response(
-                    "<html><body><h1>We will be back soon</h1></body></html>", media_type="text/html"
-                )
+                return Response("<html><body><h1>We will be back soon</h1></body></html>", media_type="text/html")
             case "no_envelope":
                 return Response(b'{"message":"ok"}', media_type=_JSON)
             case "429-seconds":
@@ -481,9 +479,7 @@ def _record(request: Request) -> RequestRecord:
     parts = request.path_params
     resource = f"{parts['domain']}/{parts['name']}" if "domain" in parts else ""
     params = tuple(parse_qsl(request.url.query, keep_blank_values=True))
-    return RequestRecord(
-        request.method, request.url.path, resource, params, tuple(request.headers), time.monotonic()
-    )
+    return RequestRecord(request.method, request.url.path, resource, params, tuple(request.headers), time.monotonic())
 
 
 def _number(text: str) -> int:

@@ -1,0 +1,221 @@
+"""Answers that mean harm: each is read right or ends in a clear error, within bounds of memory and time."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import socket
+import threading
+import time
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr import client as client_module
+from tap_factorialhr.auth import ApiKeyAuthenticator
+from tap_factorialhr.client import Client, RetriableError, Session, SlowError
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.sandbox import Answer
+from tests.conftest import TapRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_factorialhr.sandbox import RequestRecord, Sandbox
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server whose answers are written byte by byte."""
+
+    def handle(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while b"\r\n\r\n" not in connection.recv(65536):
+                pass
+            answer(connection)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=handle, args=(listening.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0) -> Client:
+    return Client(
+        base_url=base_url,
+        api_version="2026-10-01",
+        session=Session(connections=2),
+        authenticator=ApiKeyAuthenticator(base_url, "key"),
+        timeout=(timeout, timeout),
+        max_retries=max_retries,
+    )
+
+
+def head(*more: str, status: str = "200 OK") -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", "Content-Type: application/json", *more, "", ""]).encode()
+
+
+def test_a_body_without_end_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LARGEST_BODY", 4 << 20)
+    sent = [0]
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head("Content-Length: 2147483648"))
+        while True:
+            sent[0] += connection.send(b" " * 65536)
+
+    with serving(answer) as url, pytest.raises(FactorialError, match="teams: an answer is larger than 4 MiB"):
+        client_for(url).get("teams", "teams/teams", ())
+    assert sent[0] < 64 << 20
+
+
+def test_the_body_of_an_error_is_not_read_to_its_end() -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head("Content-Length: 2147483648", status="503 Busy"))
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with serving(answer) as url, pytest.raises(RetriableError, match="teams: HTTP 503"):
+        client_for(url).get("teams", "teams/teams", ())
+
+
+def test_a_small_body_that_unpacks_to_a_huge_one_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LARGEST_BODY", 4 << 20)
+    packed = gzip.compress(bytes(256 << 20), compresslevel=1)
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head(f"Content-Length: {len(packed)}", "Content-Encoding: gzip") + packed)
+
+    tracemalloc.start()
+    try:
+        with serving(answer) as url, pytest.raises(FactorialError, match="larger than 4 MiB"):
+            client_for(url).get("teams", "teams/teams", ())
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_packed_answer_is_read() -> None:
+    packed = gzip.compress(b'{"data": [{"id": "1"}], "meta": {}}')
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head(f"Content-Length: {len(packed)}", "Content-Encoding: gzip") + packed)
+
+    with serving(answer) as url:
+        assert client_for(url).get("teams", "teams/teams", ()).rows == [{"id": "1"}]
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_drips_comes_to_an_end(framing: str) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head(framing) + (b"186A0\r\n" if "chunked" in framing else b""))
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.05)
+
+    with serving(answer) as url:
+        began = time.monotonic()
+        with pytest.raises(SlowError, match="teams: the answer does not come to its end in time"):
+            client_for(url, timeout=0.3).get("teams", "teams/teams", ())
+        assert 1.0 < time.monotonic() - began < 5
+
+
+YEAR = timedelta(days=365)
+
+
+@pytest.mark.parametrize("value", [str(YEAR.total_seconds()), "1e300", "inf", "date"])
+def test_a_pause_of_a_year_is_cut_short(value: str) -> None:
+    text = format_datetime(datetime.now(UTC) + YEAR, usegmt=True) if value == "date" else value
+    assert client_module._retry_after(text) == client_module.LONGEST_RETRY_AFTER
+
+
+@pytest.mark.parametrize("value", ["-5", "nan", "soon", "", "Mon, 99 Foo 99999 00:00:00 GMT", "9" * 5000])
+def test_an_odd_pause_is_none_or_within_bounds(value: str) -> None:
+    seconds = client_module._retry_after(value)
+    assert seconds is None or 0 <= seconds <= client_module.LONGEST_RETRY_AFTER
+
+
+def test_a_run_with_pauses_of_a_year_ends(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
+    monkeypatch.setattr(client_module, "LONGEST_RETRY_AFTER", 0.2)
+    sandbox.answer = lambda _: Answer(429, b"", {"retry-after": "31536000"})
+    try:
+        with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 2 retries"):
+            client_for(sandbox.base_url, max_retries=2).get("teams", "teams/teams", ())
+    finally:
+        sandbox.answer = None
+
+
+def envelope(row: str) -> bytes:
+    return f'{{"data": [{row}], "meta": {{"has_next_page": false, "total": 1, "limit": 100}}}}'.encode()
+
+
+READ_RIGHT = {
+    "a million characters": (envelope('{"id": "1", "name": "' + "x" * 1_000_000 + '"}'), "x" * 1_000_000),
+    "control characters and NUL": (
+        envelope(r'{"id": "1", "name": "a\u0000\u001b[31m\n\u2028b"}'),
+        "a\0\x1b[31m\n\u2028b",
+    ),
+    "half a character": (envelope(r'{"id": "1", "name": "a\ud800b"}'), "a\ufffdb"),
+    "a key twice": (envelope('{"id": "1", "name": "first", "name": "last"}'), "last"),
+    "a number past doubles": (envelope('{"id": "1", "name": "ok", "company_id": 1e400}'), "ok"),
+    "text in place of a list": (envelope('{"id": "1", "name": "ok", "employee_ids": "none"}'), "ok"),
+}
+REFUSED = {
+    "deep nesting": b'{"data": ' + b"[" * 200_000,
+    "deep nesting in a field": envelope('{"id": "1", "name": ' + "[" * 50_000 + "]" * 50_000 + "}"),
+    "not UTF-8": b'{"data": [{"id": "1", "name": "\xff\xfe"}], "meta": {}}',
+    "rows that are no objects": b'{"data": [1, null, "x"], "meta": {}}',
+}
+
+
+def run_teams(tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], body: Callable[[RequestRecord], bytes]) -> Any:
+    catalog = tap.catalog(config, "teams")
+    sandbox.answer = lambda record: Answer(200, body(record)) if record.resource == "teams/teams" else None
+    try:
+        return tap({**config, "max_retries": 0}, catalog=catalog)
+    finally:
+        sandbox.answer = None
+
+
+@pytest.mark.parametrize("case", READ_RIGHT)
+def test_odd_values_are_read_right(tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], case: str) -> None:
+    body, name = READ_RIGHT[case]
+    run = run_teams(tap, sandbox, config, lambda _: body)
+    assert run.code == 0, run.stderr[-1000:]
+    # Each message is one line, whatever a value holds.
+    lines = run.stdout.encode("utf-8", "surrogateescape").split(b"\n")[:-1]
+    assert [message["record"]["name"] for message in map(json.loads, lines) if message["type"] == "RECORD"] == [name]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_read_is_one_clear_line(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], case: str
+) -> None:
+    run = run_teams(tap, sandbox, config, lambda _: REFUSED[case])
+    assert run.code == 1
+    assert "teams: HTTP 200" in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+    assert "RECORD" not in run.stdout
+
+
+def test_a_cursor_that_grows_is_followed_no_further_than_its_bound(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    def body(record: RequestRecord) -> bytes:
+        cursor = (record.get("after_id") or "c") * 2
+        row = {"id": str(len(cursor))}
+        return json.dumps({"data": [row], "meta": {"has_next_page": True, "end_cursor": cursor}}).encode()
+
+    run = run_teams(tap, sandbox, {**config, "pagination": "cursor"}, body)
+    assert run.code == 1
+    assert "teams: the server's cursor is longer than" in run.stderr.splitlines()[-1]
+    assert "cccc" not in run.stderr
