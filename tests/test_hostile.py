@@ -20,12 +20,12 @@ from tap_factorialhr.auth import ApiKeyAuthenticator
 from tap_factorialhr.client import Client, RetriableError, Session, SlowError
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.sandbox import Answer
-from tests.conftest import TapRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_factorialhr.sandbox import RequestRecord, Sandbox
+    from tests.conftest import TapRunner
 
 
 @contextlib.contextmanager
