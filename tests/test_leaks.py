@@ -79,7 +79,8 @@ def assert_nothing_leaks(text: str, secrets: list[str]) -> None:
         assert value not in text
 
 
-EMPTY_HANDED = Answer(200, json.dumps({"data": [{"id": "1", PERSON: PERSON, "birthday_on": PERSON}]}).encode())
+ODD_ROW = {"id": "1", "never_heard_of": PERSON, "birthday_on": PERSON}
+ODD_VALUES = Answer(200, json.dumps({"data": [ODD_ROW]}).encode())
 ANSWERS = {
     "a good one": (None, 0),
     "401": (Answer(401, PERSON.encode()), 1),
@@ -87,7 +88,7 @@ ANSWERS = {
     "422": (Answer(422, json.dumps({"errors": PERSON}).encode()), 1),
     "500": (Answer(500, PERSON.encode(), {"x-person": PERSON}), 1),
     "html": (Answer(200, f"<html>{PERSON}</html>".encode()), 1),
-    "odd values": (EMPTY_HANDED, 0),
+    "odd values": (ODD_VALUES, 0),
     "a redirect": (Answer(302, b"", {"location": f"http://127.0.0.2:9/?name={PERSON.split(maxsplit=1)[0]}"}), 1),
 }
 
@@ -186,7 +187,7 @@ def recording(context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 (the name that the server calls)
 
         def log_message(self, *_: Any) -> None:
             pass
