@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scripts.meltano import PROJECT, MeltanoProject, NotInstalledError
 
 if TYPE_CHECKING:
     import psycopg
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.sandbox import Sandbox
 
-PROJECT = Path(__file__).resolve().parent.parent
 FOLDER = PROJECT / ".demo"
 SCHEMA = "factorialhr_demo"
 EMPLOYEES = 50
@@ -62,15 +60,12 @@ def demo() -> None:
         from tap_factorialhr.sandbox import Company, Sandbox  # noqa: PLC0415
     except ImportError as error:
         raise DemoError(f"{error.name} is not installed; run it with: make demo") from error
-    meltano = shutil.which("meltano", path=str(Path(sys.executable).parent))
-    if meltano is None:
-        raise DemoError("meltano is not installed; run it with: make demo")
     began = time.monotonic()
     with Sandbox(Company(employees=EMPLOYEES)) as sandbox, embedded_postgres(FOLDER / "postgres") as url:
         print(f"A simulated company of {EMPLOYEES} employees at {sandbox.base_url}")
         print(f"A PostgreSQL at {url}")
         print("meltano run tap-factorialhr target-postgres ...", flush=True)
-        move(meltano, sandbox, url)
+        move(sandbox, url)
         seconds = time.monotonic() - began
         counts = row_counts(url)
         requests = len(sandbox.requests)
@@ -83,40 +78,29 @@ def demo() -> None:
     print(NEXT)
 
 
-def move(meltano: str, sandbox: Sandbox, url: str) -> None:
+def move(sandbox: Sandbox, url: str) -> None:
     """Run Meltano as a user would, with its own state kept between two demos.
 
     Raises:
         DemoError: It failed; its last lines are in the message.
     """
     settings = {
-        "MELTANO_DATABASE_URI": f"sqlite:///{FOLDER}/meltano.db",
-        "MELTANO_ENVIRONMENT": "dev",
         "TAP_FACTORIALHR_BASE_URL": sandbox.base_url,
         "TAP_FACTORIALHR_API_KEY": sandbox.api_key,
         "TAP_FACTORIALHR_INTEGRATION_UUIDS": json.dumps(sandbox.company.integration_uuids),
         "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
         "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": SCHEMA,
     }
+    try:
+        meltano = MeltanoProject(FOLDER / "project", settings)
+    except NotInstalledError as error:
+        raise DemoError(str(error)) from error
     log = FOLDER / "meltano.log"
     with log.open("w") as output:
-        done = subprocess.run(
-            [meltano, "--log-format=plain", "run", "--state-id-suffix=demo", "tap-factorialhr", "target-postgres"],
-            cwd=PROJECT,
-            env={**without_own_settings(), **settings},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        done = meltano("run", "tap-factorialhr", "target-postgres", stdout=output, stderr=subprocess.STDOUT)
     if done.returncode:
         last = "\n".join(log.read_text().splitlines()[-LAST_LINES:])
         raise DemoError(f"meltano ended with exit code {done.returncode}; all of it is in {log}\n{last}")
-
-
-def without_own_settings() -> dict[str, str]:
-    """The environment without settings of the reader's own account: they have no place in a demo."""
-    own = ("TAP_FACTORIALHR_", "TARGET_POSTGRES_", "MELTANO_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def row_counts(url: str, schema: str = SCHEMA) -> dict[str, int]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -52,15 +55,15 @@ class World:
         with psycopg.connect(self.url) as connection:
             return connection.execute(sql.SQL(query).format(*map(sql.Identifier, names)), values).fetchall()
 
-    def rows(self, stream: str, *columns: str) -> set[tuple[Any, ...]]:
-        listed = ", ".join("{}" for _ in columns)
-        return set(self.query(f"SELECT {listed} FROM {{}}", *columns, SCHEMA + "." + stream))
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("meltano")
-    with Sandbox(Company(employees=12)) as sandbox, embedded_postgres(folder / "postgres") as url:
+    with (
+        Sandbox(Company(employees=12)) as sandbox,
+        TemporaryDirectory() as data,  # beside pytest's own directories, which nobody else may pass through
+        embedded_postgres(Path(data) / "postgres") as url,
+    ):
         config = config_for(sandbox, emit_activate_version_messages=True)
         settings = {
             f"TAP_FACTORIALHR_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
@@ -74,3 +77,150 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world = World(sandbox, url, MeltanoProject(folder / "project", settings))
         world.run("run", "tap-factorialhr", "target-postgres")
         yield world
+
+
+def expected_type(schema: dict[str, Any], name: str) -> str:
+    """The type that PostgreSQL is to have for a field, from its JSON Schema."""
+    declared = schema.get("type", "string")
+    kind = declared if isinstance(declared, str) else next(kind for kind in declared if kind != "null")
+    if name == "id" or name.endswith("_id"):
+        assert kind == "string", name
+    return {
+        "string": {"date-time": "timestamp without time zone", "date": "date"}.get(schema.get("format", ""), "text"),
+        "integer": "bigint",
+        "number": "numeric",
+        "boolean": "boolean",
+        "object": "jsonb",
+        "array": "ARRAY",
+    }[kind]
+
+
+def test_columns_have_the_types_of_the_schema(world: World) -> None:
+    discovered = json.loads(world.meltano("invoke", "tap-factorialhr", "--discover", stdout=subprocess.PIPE).stdout)
+    schemas = {entry["tap_stream_id"]: entry["schema"]["properties"] for entry in discovered["streams"]}
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in world.query(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = %(schema)s",
+        schema=SCHEMA,
+    ):
+        if not column.startswith("_sdc_"):
+            found.setdefault(table, {})[column] = kind
+    assert set(found) == set(SELECTED)
+    for table, columns in found.items():
+        assert columns == {name: expected_type(schema, name) for name, schema in schemas[table].items()}, table
+    # And some by name, so that the schema and this test cannot be wrong together.
+    assert found["employees"]["id"] == found["employees"]["manager_id"] == "text"
+    assert found["employees"]["updated_at"] == "timestamp without time zone"
+    assert found["employees"]["birthday_on"] == "date"
+    assert found["attendance_shifts"]["clock_in"] == "text"
+    assert found["attendance_shifts"]["in_location_latitude"] == "numeric"
+    assert found["attendance_shifts"]["minutes"] == "bigint"
+    assert found["timeoff_leaves"]["duration_by_day_attributes"] in {"jsonb", "ARRAY"}
+
+
+def test_keys_are_primary_keys(world: World) -> None:
+    keys = world.query(
+        "SELECT table_name, column_name FROM information_schema.table_constraints"
+        " JOIN information_schema.key_column_usage USING (constraint_schema, constraint_name, table_name)"
+        " WHERE constraint_type = 'PRIMARY KEY' AND constraint_schema = %(schema)s",
+        schema=SCHEMA,
+    )
+    own = {"job_catalog_tree_nodes": "uuid", "contracts_contract_version_meta_data": "contract_version_id"}
+    assert set(keys) == {(name, own.get(name, "id")) for name in SELECTED}
+
+
+@pytest.mark.parametrize(
+    ("stream", "resource", "key"),
+    [
+        ("employees", "employees/employees", "id"),
+        ("attendance_shifts", "attendance/shifts", "id"),
+        ("timeoff_leaves", "timeoff/leaves", "id"),
+        ("posts_comments", "posts/comments", "id"),
+        ("job_catalog_tree_nodes", "job_catalog/tree_nodes", "uuid"),
+        ("project_management_time_records", "project_management/time_records", "id"),
+    ],
+)
+def test_every_row_is_in_its_table(world: World, stream: str, resource: str, key: str) -> None:
+    expected = sorted(str(row[key]) for row in world.sandbox.company.rows(resource))
+    assert expected
+    assert sorted(found for (found,) in world.query("SELECT {} FROM {}.{}", key, SCHEMA, stream)) == expected
+
+
+def test_a_second_run_brings_what_changed(world: World) -> None:
+    company = world.sandbox.company
+    touched = company.rows("employees/employees")[3]["id"]
+    company.touch("employees/employees", touched, first_name="Ångström")
+    gone = company.rows("teams/teams")[0]["id"]
+    company.delete("teams/teams", gone)
+    world.sandbox.requests.clear()
+
+    output = world.run("run", "tap-factorialhr", "target-postgres")
+
+    assert "Incremental state has been updated" in output
+    assert world.query("SELECT first_name FROM {}.employees WHERE id = %(id)s", SCHEMA, id=str(touched)) == [
+        ("Ångström",)
+    ]
+    marked = world.query("SELECT id FROM {}.teams WHERE _sdc_deleted_at IS NOT NULL", SCHEMA)
+    assert marked == [(str(gone),)]
+    asked = [dict(request.params) for request in world.sandbox.requests if request.resource == "employees/employees"]
+    assert asked
+    assert all("updated_at_gteq" in params for params in asked)
+
+
+def test_the_environments_keep_their_state_apart(world: World) -> None:
+    states = world.run("state", "list")
+    assert "dev:tap-factorialhr-to-target-postgres" in states
+    assert "prod:" not in states
+    printed = world.meltano(
+        "--environment=prod", "config", "print", "target-duckdb", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert json.loads(printed.stdout)["default_target_schema"] == "factorialhr"
+
+
+def test_config_test(world: World) -> None:
+    assert "Plugin configuration is valid" in world.run("config", "test", "tap-factorialhr")
+
+
+def test_config_test_tells_a_wrong_key(world: World) -> None:
+    wrong = MeltanoProject(world.meltano.folder, {**world.meltano.settings, "TAP_FACTORIALHR_API_KEY": "not-the-key"})
+    done = wrong("config", "test", "tap-factorialhr", capture_output=True)
+    assert done.returncode != 0
+    assert "not-the-key" not in done.stdout + done.stderr
+
+
+def test_select_lists_every_stream(world: World) -> None:
+    listed = world.run("select", "tap-factorialhr", "--list", "--all")
+    for field in ("employees.email", "attendance_shifts.clock_in", "timeoff_leaves.deleted_at"):
+        assert field in listed
+    assert "[automatic  ] employees.id" in listed
+    assert "[excluded   ] tasks.name" in listed
+
+
+@pytest.mark.parametrize("loader", ["target-duckdb", "target-jsonl"])
+def test_the_other_loaders(world: World, loader: str) -> None:
+    world.run("run", "tap-factorialhr", loader)
+    expected = {str(row["id"]) for row in world.sandbox.company.rows("timeoff/leaves")}
+    assert (from_duckdb if loader == "target-duckdb" else from_jsonl)(world, "timeoff_leaves") == expected
+
+
+def from_jsonl(world: World, stream: str) -> set[str]:
+    lines = (world.meltano.folder.parent / f"{stream}.jsonl").read_text().splitlines()
+    return {json.loads(line)["id"] for line in lines}
+
+
+def from_duckdb(world: World, stream: str) -> set[str]:
+    """The ids of a table; in the loader's own environment, which alone has DuckDB."""
+    code = "import duckdb, json, sys;print(json.dumps(duckdb.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))"
+    done = subprocess.run(
+        [
+            world.meltano.folder / ".meltano/loaders/target-duckdb/venv/bin/python",
+            "-c",
+            code,
+            world.meltano.folder.parent / "factorialhr.duckdb",
+            f"SELECT id FROM factorialhr.factorialhr.{stream}",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return {row[0] for row in json.loads(done.stdout)}

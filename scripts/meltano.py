@@ -1,0 +1,63 @@
+"""Meltano as a user runs it, in a project of its own beside the checkout's: its own state, and nobody's ``.env``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROJECT = Path(__file__).resolve().parent.parent
+OWN = ("TAP_FACTORIALHR_", "TARGET_", "MELTANO_")
+"""Settings of the reader's own account in the environment: they have no place in a demo or a test."""
+
+
+class NotInstalledError(Exception):
+    """Meltano or its plugins are not there; the message says what to do."""
+
+
+class MeltanoProject:
+    """The checkout's ``meltano.yml`` with the plugins installed there, and a system database of its own.
+
+    Attributes:
+        folder: Where the project is.
+        settings: Environment variables of every command.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        """Make the project, or take the one that is there with its state.
+
+        Raises:
+            NotInstalledError: Something is not installed.
+        """
+        self.folder = folder
+        self.settings = dict(settings)
+        meltano = shutil.which("meltano", path=str(Path(sys.executable).parent))
+        if meltano is None or not (PROJECT / ".meltano" / ".installed").exists():
+            raise NotInstalledError("Meltano and its plugins are not installed here: make .meltano/.installed")
+        self._meltano = meltano
+        inner = folder / ".meltano"
+        inner.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / "meltano.yml", folder)
+        for kind in ("extractors", "loaders"):
+            link = inner / kind
+            if not link.is_symlink():
+                link.symlink_to(PROJECT / ".meltano" / kind)
+
+    def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
+        """Run one command; options are those of ``subprocess.run``."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+        environment |= {"MELTANO_AUTO_INSTALL": "false", "NO_COLOR": "1", **self.settings}
+        return subprocess.run(
+            [self._meltano, "--log-format=plain", *arguments],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            check=False,
+            **options,
+        )

@@ -1,0 +1,139 @@
+"""Write the tables of streams in README.md and docs/streams.md again, from what the tap itself says.
+
+``python -m scripts.streams_table`` writes them; with ``--check`` nothing is written, and the exit code is 1 where
+one is out of date.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tap_factorialhr.tap import TapFactorialHR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_factorialhr.resources import Resource
+    from tap_factorialhr.streams import FactorialStream
+
+PROJECT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- streams: begin -->", "<!-- streams: end -->"
+
+
+def main(arguments: list[str]) -> int:
+    """Write what is out of date, or only name it with ``--check``.
+
+    Returns:
+        The exit code.
+    """
+    stale = [path for path, text in documents().items() if path.read_text() != text]
+    for path in stale:
+        if "--check" in arguments:
+            print(f"{path.relative_to(PROJECT)} is out of date: make docs", file=sys.stderr)
+        else:
+            path.write_text(documents()[path])
+            print(f"{path.relative_to(PROJECT)} is written")
+    return int("--check" in arguments and bool(stale))
+
+
+def documents() -> dict[Path, str]:
+    """The documents that hold a table, as they should be."""
+    streams = discovered()
+    tables = {PROJECT / "README.md": short_table(streams), PROJECT / "docs" / "streams.md": long_table(streams)}
+    return {path: between_marks(path.read_text(), table) for path, table in tables.items()}
+
+
+def between_marks(text: str, table: list[str]) -> str:
+    """A document with the table between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return "\n".join((before + BEGIN, "", *table, "", END + after))
+
+
+def discovered() -> list[FactorialStream]:
+    """The streams as the tap discovers them."""
+    return TapFactorialHR(config={}, validate_config=False).discover_streams()
+
+
+def short_table(streams: list[FactorialStream]) -> list[str]:
+    """Stream, key, replication and kind of read."""
+    return table(
+        ("stream", "key", "replication", "read"),
+        ((f"`{stream.name}`", key(stream), replication(stream), kind_of_read(stream.resource)) for stream in streams),
+    )
+
+
+def long_table(streams: list[FactorialStream]) -> list[str]:
+    """The same, with the resource, the parameters that are always sent, and what a run can miss."""
+    return table(
+        ("stream", "resource", "key", "replication", "read", "always sent", "can miss"),
+        (
+            (
+                f"`{stream.name}`",
+                f"`{stream.resource.path}`",
+                key(stream),
+                replication(stream),
+                kind_of_read(stream.resource),
+                ", ".join(always(stream.resource)),
+                can_miss(stream.resource),
+            )
+            for stream in streams
+        ),
+    )
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> list[str]:
+    """The lines of a Markdown table."""
+    return [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in (head, ("---",) * len(head), *rows)]
+
+
+def key(stream: FactorialStream) -> str:
+    """The key's fields."""
+    return ", ".join(f"`{name}`" for name in stream.primary_keys) or "none"
+
+
+def replication(stream: FactorialStream) -> str:
+    """Whether it is read whole, or from a bookmark and by which field."""
+    return f"incremental by `{stream.replication_key}`" if stream.is_incremental else "full table"
+
+
+def kind_of_read(resource: Resource) -> str:
+    """How its rows are asked for."""
+    parts = []
+    if resource.changed_since:
+        parts.append(f"changes, `{resource.changed_since}`")
+    if resource.window:
+        days = resource.window.days
+        parts.append(f"windows of {days} days, to {resource.window.ahead} after today")
+    if resource.parent:
+        of, chunk = resource.parent.resource, resource.parent.chunk
+        parts.append(f"for each of `{of}`" + (f", {chunk} at a time" if chunk > 1 else ""))
+    if resource.each:
+        parts.append(f"once per `{resource.each[0]}`")
+    if resource.setting:
+        parts.append(f"for each of the setting `{resource.setting}`")
+    return "; ".join(parts) or "pages"
+
+
+def always(resource: Resource) -> Iterator[str]:
+    """The parameters that are sent with every request."""
+    for name, value in resource.always.items():
+        text = ("true" if value else "false") if isinstance(value, bool) else value
+        yield f"`{name}={text}`" if isinstance(text, str) else f"`{name}` with all values"
+    if resource.today:
+        yield f"`{resource.today}`, today"
+    if resource.since:
+        yield f"`{resource.since}`, the start date"
+
+
+def can_miss(resource: Resource) -> str:
+    """What a second run does not see; the letters are explained above the table."""
+    if resource.window:
+        return "W"
+    return "C" if resource.changed_since else "F"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
