@@ -12,10 +12,12 @@ export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench build clean
+.PHONY: help install demo test lint format docs bench build clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | sed 's/$$/ /' | tr '|' '\t'
+
+install: .meltano/.installed ## Install the tap, Meltano and its plugins here
 
 demo: .meltano/.installed ## Move a simulated company into a real PostgreSQL with Meltano
 	@$(BIN)/python -m scripts.demo

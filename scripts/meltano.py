@@ -39,7 +39,7 @@ class MeltanoProject:
         self.settings = dict(settings)
         meltano = shutil.which("meltano", path=str(Path(sys.executable).parent))
         if meltano is None or not (PROJECT / ".meltano" / ".installed").exists():
-            raise NotInstalledError("Meltano and its plugins are not installed here: make .meltano/.installed")
+            raise NotInstalledError("Meltano and its plugins are not installed here: make install")
         self._meltano = meltano
         inner = folder / ".meltano"
         inner.mkdir(parents=True, exist_ok=True)

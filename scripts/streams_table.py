@@ -1,4 +1,4 @@
-"""Write the tables of streams in README.md and docs/streams.md again, from what the tap itself says.
+"""Write the tables of settings and streams in README.md and docs/streams.md again, from what the tap itself says.
 
 ``python -m scripts.streams_table`` writes them; with ``--check`` nothing is written, and the exit code is 1 where
 one is out of date.
@@ -6,6 +6,7 @@ one is out of date.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
     from tap_factorialhr.streams import FactorialStream
 
 PROJECT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- streams: begin -->", "<!-- streams: end -->"
+OF_THE_SDK = frozenset(
+    {
+        "stream_maps",
+        "stream_map_config",
+        "faker_config",
+        "flattening_enabled",
+        "flattening_max_depth",
+        "flattening_max_key_length",
+        "flattening_separator",
+    }
+)
+"""Settings that the SDK adds to every tap, and documents."""
 
 
 def main(arguments: list[str]) -> int:
@@ -41,15 +53,40 @@ def main(arguments: list[str]) -> int:
 def documents() -> dict[Path, str]:
     """The documents that hold a table, as they should be."""
     streams = discovered()
-    tables = {PROJECT / "README.md": short_table(streams), PROJECT / "docs" / "streams.md": long_table(streams)}
-    return {path: between_marks(path.read_text(), table) for path, table in tables.items()}
+    readme, details = PROJECT / "README.md", PROJECT / "docs" / "streams.md"
+    text = between_marks(readme.read_text(), "settings", settings_table())
+    return {
+        readme: between_marks(text, "streams", short_table(streams)),
+        details: between_marks(details.read_text(), "streams", long_table(streams)),
+    }
 
 
-def between_marks(text: str, table: list[str]) -> str:
-    """A document with the table between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return "\n".join((before + BEGIN, "", *table, "", END + after))
+def between_marks(text: str, name: str, lines: list[str]) -> str:
+    """A document with the lines between its two marks of that name."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return "\n".join((before + begin, "", *lines, "", end + after))
+
+
+def settings_table() -> list[str]:
+    """The tap's own settings, their defaults and meaning."""
+    properties = TapFactorialHR.config_jsonschema["properties"]
+    return table(
+        ("setting", "default", "meaning"),
+        (
+            (f"`{name}`", code(declared.get("default")), declared["description"])
+            for name, declared in properties.items()
+            if name not in OF_THE_SDK
+        ),
+    )
+
+
+def code(value: object) -> str:
+    """A default as it is written in a file of settings."""
+    if value is None:
+        return ""
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def discovered() -> list[FactorialStream]:
