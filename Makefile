@@ -23,7 +23,7 @@ demo: .meltano/.installed ## Move a simulated company into a real PostgreSQL wit
 	@$(BIN)/python -m scripts.demo
 
 test: lint .meltano/.installed ## Check style and types, and run all tests
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: .venv/.installed ## Check style and types
 	$(BIN)/ruff format --check .

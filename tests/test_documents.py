@@ -1,0 +1,170 @@
+"""What is written in several places says the same in all of them: the tap is the truth."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts import streams_table
+from tap_factorialhr.tap import TapFactorialHR
+
+PROJECT = Path(__file__).resolve().parent.parent
+PREFIX = "TAP_FACTORIALHR_"
+SECRETS = {"api_key", "access_token", "refresh_token", "client_id", "client_secret"}
+
+
+def declared() -> dict[str, dict[str, Any]]:
+    """The tap's settings, the SDK's included."""
+    schema: dict[str, Any] = {"properties": dict(TapFactorialHR.config_jsonschema["properties"])}
+    TapFactorialHR.append_builtin_config(schema)
+    properties: dict[str, dict[str, Any]] = schema["properties"]
+    return properties
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((PROJECT / "meltano.yml").read_text())
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def extractor(project: dict[str, Any]) -> dict[str, Any]:
+    (found,) = project["plugins"]["extractors"]
+    assert isinstance(found, dict)
+    return found
+
+
+def kinds(schema: dict[str, Any]) -> str:
+    """The kind that Meltano is to have for a setting."""
+    if "enum" in schema:
+        return "options"
+    if schema.get("format") == "date-time":
+        return "date_iso8601"
+    kind: str = next(kind for kind in schema["type"] if kind != "null")
+    return {"number": "decimal"}.get(kind, kind)
+
+
+def test_meltano_knows_every_setting(extractor: dict[str, Any]) -> None:
+    settings = {setting["name"]: setting for setting in extractor["settings"]}
+    assert list(settings) == list(declared())
+    for name, schema in declared().items():
+        setting = settings[name]
+        assert setting["kind"] == kinds(schema), name
+        assert setting.get("value") == schema.get("default"), name
+        assert setting.get("sensitive", False) == schema.get("secret", False), name
+        assert [option["value"] for option in setting.get("options", [])] == schema.get("enum", []), name
+        assert setting["label"], name
+
+
+def test_meltano_says_what_the_tap_says_of_its_settings(extractor: dict[str, Any]) -> None:
+    settings = {setting["name"]: setting for setting in extractor["settings"]}
+    for name, schema in declared().items():
+        if name not in streams_table.OF_THE_SDK:
+            assert settings[name]["description"] == schema["description"]
+            assert settings[name]["label"] == schema["title"]
+
+
+def test_secrets_are_secret() -> None:
+    assert {name for name, schema in declared().items() if schema.get("secret")} == SECRETS
+
+
+def test_meltano_knows_every_capability(extractor: dict[str, Any]) -> None:
+    assert sorted(extractor["capabilities"]) == sorted(str(item.value) for item in TapFactorialHR.capabilities)
+
+
+def test_the_groups_are_the_ways_in(extractor: dict[str, Any]) -> None:
+    assert [set(group) for group in extractor["settings_group_validation"]] == [
+        {"api_key"},
+        {"access_token"},
+        {"refresh_token", "client_id", "client_secret"},
+        {"token_file"},
+    ]
+
+
+def test_meltano_needs_no_hub(project: dict[str, Any]) -> None:
+    plugins = [plugin for kind in project["plugins"].values() for plugin in kind]
+    assert {plugin["name"] for plugin in plugins} == {
+        "tap-factorialhr",
+        "target-postgres",
+        "target-duckdb",
+        "target-jsonl",
+    }
+    for plugin in plugins:
+        assert {"namespace", "pip_url", "executable", "settings"} <= set(plugin), plugin["name"]
+    assert project["send_anonymous_usage_stats"] is False
+
+
+def test_passwords_of_loaders_are_sensitive(project: dict[str, Any]) -> None:
+    for loader in project["plugins"]["loaders"]:
+        for setting in loader["settings"]:
+            if re.search("password|token|secret|sqlalchemy_url", setting["name"]):
+                assert setting["sensitive"], (loader["name"], setting["name"])
+
+
+def test_generated_tables_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.streams_table", "--check"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_has_every_setting_and_stream() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    assert [name for name in declared() if f"`{name}`" not in readme] == []
+    named = re.findall(r"^\| `(\w+)` \| .* \| (?:full table|incremental by `\w+`) \|", readme, flags=re.MULTILINE)
+    assert named == [stream.name for stream in streams_table.discovered()]
+    assert len(named) == len(set(named)) == 169
+
+
+def test_the_example_shows_each_way_in_and_no_secret(project: dict[str, Any]) -> None:
+    text = (PROJECT / ".secrets.example").read_text()
+    values = dict(re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", text, flags=re.MULTILINE))
+    own = {name.removeprefix(PREFIX).lower() for name in values if name.startswith(PREFIX)}
+    assert own <= set(declared())
+    assert own >= {*SECRETS, "token_file"}
+    for name, value in values.items():
+        if name.removeprefix(PREFIX).lower() in SECRETS:
+            assert re.fullmatch(r"<your [a-z A-Z]+>", value), name
+    loaders = {
+        f"{loader['namespace']}_{setting['name']}".upper()
+        for loader in project["plugins"]["loaders"]
+        for setting in loader["settings"]
+    }
+    assert {name for name in values if not name.startswith(PREFIX)} <= loaders
+    live = re.findall(r"^([A-Z_]+)=", text, flags=re.MULTILINE)
+    assert live == ["TAP_FACTORIALHR_API_KEY"]
+
+
+def documents() -> list[Path]:
+    return [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")]
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target
+
+
+def test_make_has_every_target_that_is_named() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE))
+    for document in documents():
+        for block in re.findall(r"`(make [^`]+)`|^\s*(make \w+)", document.read_text(), flags=re.MULTILINE):
+            name = "".join(block).split()[1]
+            assert name in targets, (document.name, name)
+
+
+def test_the_rooms_of_the_architecture_are_there() -> None:
+    described = (PROJECT / "docs" / "architecture.md").read_text()
+    modules = {path.name for path in (PROJECT / "tap_factorialhr").glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"^  (\w+\.py) ", described, flags=re.MULTILINE)) == modules
