@@ -345,8 +345,12 @@ def _time_stamp(value: Any) -> str:  # noqa: ANN401
         and value[7] == "-"
         and value[11:13] != "24"
     ):
-        datetime.fromisoformat(value)
-        return f"{value[:23]}000+00:00"
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            pass  # Not that form after all.
+        else:
+            return f"{value[:23]}000+00:00"
     return _moment(value.strip()).astimezone(UTC).isoformat(timespec="microseconds")
 
 

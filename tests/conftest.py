@@ -8,18 +8,28 @@ import subprocess
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tap_factorialhr.sandbox import Company, Sandbox
+from tap_factorialhr.tap import TapFactorialHR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 TAP = [sys.executable, "-m", "tap_factorialhr"]
+
+# The same examples everywhere, and no example fails for being slow: a busy machine is not a broken tap. A search with
+# other examples: pytest --hypothesis-profile=search.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
+settings.register_profile(
+    "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+settings.load_profile("steady")
 
 
 @dataclass
@@ -84,11 +94,17 @@ class TapRunner:
 
     def catalog(self, config: Any, *streams: str) -> dict[str, Any]:
         """A catalog in which these streams alone are selected."""
-        catalog: dict[str, Any] = json.loads(self(config, "--discover").stdout)
+        del config
+        catalog: dict[str, Any] = json.loads(_discovered())
         for entry in catalog["streams"]:
             root = next(part for part in entry["metadata"] if not part["breadcrumb"])
             root["metadata"]["selected"] = entry["tap_stream_id"] in streams
         return catalog
+
+
+@cache
+def _discovered() -> str:
+    return TapFactorialHR(config={}, validate_config=False, setup_mapper=False).catalog_json_text
 
 
 @pytest.fixture
