@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import backoff
 import requests
@@ -81,56 +81,32 @@ class RejectedError(FactorialError):
 
 
 class Session(requests.Session):
-    """An HTTP session that keeps to the settings, whatever the environment says.
+    """An HTTP session to one server that keeps to the settings, whatever the environment says.
 
     Of the environment, a proxy for HTTPS (it sees no more than an encrypted tunnel) and, where no ``ca_bundle`` is
-    set, ``REQUESTS_CA_BUNDLE`` count.
+    set, ``REQUESTS_CA_BUNDLE`` count. It is read once, here, where requests would read it again for every request.
     """
 
-    def __init__(self, *, connections: int, ca_bundle: str | None = None) -> None:
-        """Take how many connections to keep, and the file of the certificates to trust instead of the system's.
+    def __init__(self, base_url: str, *, connections: int, ca_bundle: str | None = None) -> None:
+        """Take the server, how many connections to keep, and the file of the certificates to trust.
 
         Raises:
-            ConfigError: That file cannot be used.
+            ConfigError: The certificates cannot be used, wherever they are named.
         """
         super().__init__()
+        environment = self.merge_environment_settings(base_url, {}, stream=None, verify=None, cert=None)
+        self.trust_env = False
         adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
         # It logs requests with the values of their parameters, and headers that it cannot parse.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-        if ca_bundle:
-            _check_bundle("ca_bundle", ca_bundle)
-            self.verify = ca_bundle
-
-    def merge_environment_settings(
-        self,
-        url: str | bytes | None,
-        proxies: Any,  # noqa: ANN401 (as requests has it)
-        stream: bool | None,  # noqa: FBT001
-        verify: bool | str | None,  # noqa: FBT001
-        cert: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        """Let no variable of the environment overrule ``ca_bundle``, nor send plain HTTP through a proxy.
-
-        Raises:
-            ConfigError: A file of certificates that the environment names cannot be used.
-        """
-        settings = cast(
-            "dict[str, Any]",
-            super().merge_environment_settings(
-                url or "",
-                proxies,
-                stream,
-                self.verify if isinstance(self.verify, str) else verify,
-                cert,
-            ),
-        )
-        if str(url).lower().startswith("http://"):
-            settings["proxies"] = {}
-        if isinstance(settings["verify"], str) and settings["verify"] != self.verify:
-            _check_bundle("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE", settings["verify"])
-        return settings
+        if base_url.lower().startswith("https://"):
+            self.proxies = environment["proxies"]
+        named = "ca_bundle" if ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+        self.verify = ca_bundle or environment["verify"]
+        if isinstance(self.verify, str):
+            _check_bundle(named, self.verify)
 
 
 def _check_bundle(name: str, path: str) -> None:

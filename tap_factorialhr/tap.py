@@ -247,7 +247,11 @@ class TapFactorialHR(Tap):
     @cached_property
     def session(self) -> requests.Session:
         """The HTTP session of all requests."""
-        session = Session(connections=self.config["concurrency"] + 1, ca_bundle=self.config.get("ca_bundle"))
+        session = Session(
+            self.config["base_url"],
+            connections=self.config["concurrency"] + 1,
+            ca_bundle=self.config.get("ca_bundle"),
+        )
         session.headers["User-Agent"] = f"{self.name}/{self.plugin_version}"
         session.headers["Accept"] = "application/json"
         return session

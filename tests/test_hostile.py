@@ -53,7 +53,7 @@ def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0) -> Cl
     return Client(
         base_url=base_url,
         api_version="2026-10-01",
-        session=Session(connections=2),
+        session=Session(base_url, connections=2),
         authenticator=ApiKeyAuthenticator(base_url, "key"),
         timeout=(timeout, timeout),
         max_retries=max_retries,
