@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
 from tap_factorialhr.pagination import EnvelopeError, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from backoff.types import Details
 
@@ -131,6 +132,7 @@ class Client:
         authenticator: FactorialAuthenticator,
         timeout: tuple[float, float],
         max_retries: int,
+        concurrency: int = 1,
     ) -> None:
         """Take what all requests share; the time-outs are seconds to connect and seconds between two reads."""
         self._resources = f"{base_url.rstrip('/')}/api/{api_version}/resources/"
@@ -138,7 +140,7 @@ class Client:
         self._authenticator = authenticator
         self._timeout = timeout
         self._max_retries = max_retries
-        self._pause = SharedPause()
+        self.throttle = Throttle(concurrency)
         self._counting = threading.Lock()
         self.requests: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
@@ -190,13 +192,14 @@ class Client:
             ) from None
 
     def _get(self, stream: str, path: str, params: Params) -> Page:
-        self._pause.wait()
-        self._count(self.requests, stream)
-        response, body = self._send(stream, path, params)
-        if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
-            self._count(self.requests, stream)
+        with self.throttle.slot() as began:
             response, body = self._send(stream, path, params)
-        self._check_status(stream, params, response, body)
+            if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
+                response, body = self._send(stream, path, params)
+            if response.status_code == requests.codes.too_many_requests:
+                self.throttle.slow_down(began)
+            self._check_status(stream, params, response, body)
+        self.throttle.note_good()
         try:
             return Page.from_response(records.decode(body))
         except EnvelopeError as error:
@@ -204,7 +207,8 @@ class Client:
         except ValueError:
             raise RetriableError("HTTP 200 that is not JSON") from None
 
-    def _send(self, stream: str, path: str, params: Params) -> tuple[requests.Response, bytes]:
+    def _send(self, stream: str, path: str, params: Params) -> tuple[requests.Response, bytearray]:
+        self._count(self.requests, stream)
         try:
             with self._session.get(
                 self._resources + path,
@@ -231,7 +235,7 @@ class Client:
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
             raise RetriableError("the connection broke") from None
 
-    def _read(self, stream: str, response: requests.Response) -> bytes:
+    def _read(self, stream: str, response: requests.Response) -> bytearray:
         """The decoded body, within bounds of size and time; of an error no more than its beginning."""
         body = bytearray()
         deadline = time.monotonic() + LONGEST_ANSWER * self._timeout[1]
@@ -247,9 +251,9 @@ class Client:
                 )
             if time.monotonic() > deadline:
                 raise SlowError("the answer does not come to its end in time")
-        return bytes(body)
+        return body
 
-    def _check_status(self, stream: str, params: Params, response: requests.Response, body: bytes) -> None:
+    def _check_status(self, stream: str, params: Params, response: requests.Response, body: bytearray) -> None:
         status = response.status_code
         if status == requests.codes.ok:
             return
@@ -263,7 +267,7 @@ class Client:
         if status in RETRIED or status >= requests.codes.internal_server_error:
             wait = _retry_after(response.headers.get("Retry-After"))
             if status == requests.codes.too_many_requests or wait:
-                self._pause.extend(wait or 1.0)
+                self.throttle.pause(wait or 1.0)
             raise RetriableError(f"HTTP {status}", wait)
         if response.is_redirect or requests.codes.multiple_choices <= status < requests.codes.bad_request:
             raise FactorialError(
@@ -282,21 +286,65 @@ class Client:
             counter[stream] += 1
 
 
-class SharedPause:
-    """A moment until which no thread sends anything, after the API asked for a pause."""
+class Throttle:
+    """How many requests may be in flight, and from when on; shared by all threads.
 
-    def __init__(self) -> None:
-        """Begin without a pause."""
+    Each time that the API asks for less (a 429), half as many are allowed, and one more again after as many good
+    answers as are allowed at the time.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Take how many requests may be in flight at the most."""
+        self.allowed = most
+        self._most = most
+        self._in_flight = 0
         self._until = 0.0
+        self._good = 0
+        self._round = 0
+        self._changed = threading.Condition()
 
-    def extend(self, seconds: float) -> None:
-        """Let all threads wait for this many seconds from now, if they do not wait longer already."""
-        self._until = max(self._until, time.monotonic() + seconds)
+    @contextmanager
+    def slot(self) -> Iterator[int]:
+        """Wait until a request may be sent; it is in flight for as long as this lasts.
 
-    def wait(self) -> None:
-        """Return when the pause is over."""
-        while (left := self._until - time.monotonic()) > 0:
-            time.sleep(left)
+        Yields:
+            The round that it belongs to, for `slow_down`.
+        """
+        with self._changed:
+            while (left := self._until - time.monotonic()) > 0 or self._in_flight >= self.allowed:
+                self._changed.wait(left if left > 0 else None)
+            self._in_flight += 1
+            began = self._round
+        try:
+            yield began
+        finally:
+            with self._changed:
+                self._in_flight -= 1
+                self._changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing be sent for this many seconds from now, if the pause is not longer already."""
+        with self._changed:
+            self._until = max(self._until, time.monotonic() + seconds)
+
+    def slow_down(self, began: int) -> None:
+        """Allow half as many requests, once for all those that were sent in the same round."""
+        with self._changed:
+            if began == self._round:
+                self._round += 1
+                self._good = 0
+                self.allowed = max(1, self.allowed // 2)
+
+    def note_good(self) -> None:
+        """Count a good answer, and allow one more request when there have been enough of them."""
+        with self._changed:
+            if self.allowed == self._most:
+                return
+            self._good += 1
+            if self._good >= self.allowed:
+                self._good = 0
+                self.allowed += 1
+                self._changed.notify_all()
 
 
 def _waits() -> Generator[float, Any, None]:
@@ -323,7 +371,7 @@ def _retry_after(value: str | None) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 (NaN)
 
 
-def _named_parameter(params: Params, body: bytes) -> str | None:
+def _named_parameter(params: Params, body: bytearray) -> str | None:
     """The first parameter of the request that the body names; the body itself is never shown."""
     text = body[:10_000].decode("utf-8", "replace")
     return next((name for name, _ in params if name.removesuffix("[]") in text), None)

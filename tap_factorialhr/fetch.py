@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from tap_factorialhr.client import SlowError
+from tap_factorialhr.client import RejectedError, SlowError, UnavailableError
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.pagination import (
     CursorPaginator,
@@ -26,7 +27,7 @@ from tap_factorialhr.pagination import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from tap_factorialhr.client import Client
@@ -38,6 +39,10 @@ Pagination = Literal["offset", "cursor"]
 
 _POLL = 0.2
 """Seconds between two looks at whether the run was interrupted."""
+_AHEAD = 2
+"""Pages that wait to be taken of the stream whose turn it is, at most, as a multiple of the concurrency."""
+_UPCOMING = 4
+"""The same of all streams that come after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +130,26 @@ class Fetcher:
         self.client = client
         self.pagination: Pagination = pagination
         self.page_size = page_size
-        self.upcoming: deque[StreamReading] = deque()
+        self.upcoming: Sequence[StreamReading] = ()
         self._check = check
-        self._room = 2 * concurrency if concurrency > 1 else 0
+        self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fetch")
         self._waiting: set[Future[Page]] = set()
+        self._current: StreamReading | None = None
 
     def reading(self, stream: str, key: str | None, reads: Iterable[Read]) -> StreamReading:
         """The reads of a stream, one after the other, with the next ones under way."""
         return StreamReading(self, stream, key, reads)
+
+    @contextmanager
+    def turn_of(self, reading: StreamReading) -> Iterator[None]:
+        """While it lasts, the pages of this reading are taken, and its requests go before those of others."""
+        before, self._current = self._current, reading
+        try:
+            yield
+        finally:
+            if self._current is reading:
+                self._current = before
 
     def submit(self, stream: str, read: Read, params: Params) -> Future[Page]:
         """Ask for a page now."""
@@ -157,20 +173,34 @@ class Fetcher:
         future.cancel()
         self._waiting.discard(future)
 
-    @property
-    def has_room(self) -> bool:
-        """Whether one more page may be asked for ahead of need."""
-        return self._room > sum(map(self._weight, self._waiting))
+    def may_ask(self, reading: StreamReading) -> bool:
+        """Whether one more page of a reading may be asked for ahead of need.
 
-    def _weight(self, future: Future[Page]) -> int:
-        if not future.done() or future.cancelled() or future.exception():
-            return 1
-        return 1 + len(future.result().rows) // self.page_size
+        The one whose turn it is may fill all threads and as many pages again. Others fill the threads that it leaves
+        idle, so that they never stand in its way.
+        """
+        if self._concurrency == 1:
+            return False
+        own = self.weight(reading.waiting)
+        if reading is self._current:
+            return own < _AHEAD * self._concurrency
+        in_flight = sum(not future.done() for future in self._waiting)
+        of_current = self.weight(self._current.waiting) if self._current else 0
+        return in_flight < self._concurrency and self.weight(self._waiting) - of_current < _UPCOMING * self._concurrency
+
+    def weight(self, futures: Iterable[Future[Page]]) -> int:
+        """How many pages wait to be taken, or will; an answer of many rows counts for as many pages."""
+        return sum(
+            1 + len(future.result().rows) // self.page_size
+            if future.done() and not future.cancelled() and not future.exception()
+            else 1
+            for future in futures
+        )
 
     def run_ahead(self) -> None:
         """Start the first pages of the streams that come next, while there is room."""
         for reading in self.upcoming:
-            if not self.has_room:
+            if not self.may_ask(reading):
                 return
             reading.run_ahead()
 
@@ -180,11 +210,17 @@ class Fetcher:
 
 
 class StreamReading:
-    """The reads of one stream, taken in order, the next ones under way."""
+    """The reads of one stream, taken in order, the next ones under way.
+
+    Attributes:
+        stream: Its name.
+        waiting: The pages that have been asked for and not been taken.
+    """
 
     def __init__(self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read]) -> None:
         """Take the reads; they are asked for one by one, as there is room."""
         self.stream = stream
+        self.waiting: set[Future[Page]] = set()
         self._fetcher = fetcher
         self._key = key
         self._reads = iter(reads)
@@ -194,8 +230,30 @@ class StreamReading:
         """Begin further reads while there is room."""
         for reading in self._begun:
             reading.run_ahead()
-        while self._fetcher.has_room and self._begin():
+        while self.may_ask and self._begin():
             pass
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether one more page may be asked for ahead of need."""
+        return self._fetcher.may_ask(self)
+
+    def submit(self, read: Read, params: Params) -> Future[Page]:
+        """Ask for a page of one of its reads now."""
+        future = self._fetcher.submit(self.stream, read, params)
+        self.waiting.add(future)
+        return future
+
+    def take(self, future: Future[Page]) -> Page:
+        """Wait for a page; raises what its request raised."""
+        page = self._fetcher.take(future)
+        self.waiting.discard(future)
+        return page
+
+    def drop(self, future: Future[Page]) -> None:
+        """Forget a page that is not needed any more."""
+        self._fetcher.drop(future)
+        self.waiting.discard(future)
 
     def __iter__(self) -> Iterator[tuple[Read, Page, bool]]:
         """Every page of every read, in order: its read, the page, and whether it is the last of its read.
@@ -203,16 +261,22 @@ class StreamReading:
         An empty page is given as well, so that the end of each read is seen. A window that times out is read again in
         halves, down to one day.
         """
-        while self._begun or self._begin():
-            reading = self._begun.popleft()
+        with self._fetcher.turn_of(self):
             try:
-                for page in reading.pages(self._go_on(reading)):
-                    yield reading.read, page, reading.finished
-            except SlowError:
-                if not reading.read.can_halve:
-                    raise
-                logger.warning("%s: no answer in time for a window of days, halving it", self.stream)
-                self._begun.extendleft(reversed([self._reading(half) for half in reading.read.halves()]))
+                while self._begun or self._begin():
+                    reading = self._begun.popleft()
+                    try:
+                        for page in reading.pages(self._go_on(reading)):
+                            yield reading.read, page, reading.finished
+                    except SlowError:
+                        if not reading.read.can_halve:
+                            raise
+                        logger.warning("%s: no answer in time for a window of days, halving it", self.stream)
+                        reading.drop()
+                        self._begun.extendleft(reversed([self._reading(half) for half in reading.read.halves()]))
+            finally:
+                for future in tuple(self.waiting):
+                    self.drop(future)
 
     def _go_on(self, current: _Reading) -> Callable[[], None]:
         def run_ahead() -> None:
@@ -229,22 +293,26 @@ class StreamReading:
         return False
 
     def _reading(self, read: Read) -> _Reading:
-        return _Reading(self._fetcher, self.stream, self._key, read)
+        return _Reading(self, read, self._key, self._fetcher.pagination, self._fetcher.page_size)
 
 
 class _Reading:
     """One read in progress, its first page asked for at once."""
 
-    def __init__(self, fetcher: Fetcher, stream: str, key: str | None, read: Read) -> None:
+    def __init__(
+        self, owner: StreamReading, read: Read, key: str | None, pagination: Pagination, page_size: int
+    ) -> None:
         self.read = read
-        self._fetcher = fetcher
-        self._stream = stream
+        self._owner = owner
+        self._key = key
+        self._page_size = page_size
         self._paginator: OffsetPaginator | CursorPaginator = (
-            OffsetPaginator(fetcher.page_size, key)
-            if fetcher.pagination == "offset"
-            else CursorPaginator(fetcher.page_size)
+            OffsetPaginator(page_size, key) if pagination == "offset" else CursorPaginator(page_size, key)
         )
+        self._other = "cursor" if pagination == "offset" else "offset"
         self._pages: deque[Future[Page]] = deque()
+        self._probe: Future[Page] | None = None
+        self._first_again: Future[Page] | None = None
         self._ask()
 
     @property
@@ -258,28 +326,58 @@ class _Reading:
             if not self._pages:
                 self._ask()
             run_ahead()
-            page = self._fetcher.take(self._pages.popleft())
+            page = self._owner.take(self._pages.popleft())
             try:
-                self._paginator.take(page)
+                self._take(page)
             except ShiftedPagesError as error:
                 self._go_on_by_cursor(error)
                 continue
             except PaginationError as error:
                 raise FactorialError(
-                    f"{self._stream}: {error}; try again, or set pagination to "
-                    + ("cursor" if self._fetcher.pagination == "offset" else "offset")
+                    f"{self._owner.stream}: {error}; try again, or set pagination to {self._other}"
                 ) from None
             if not self._paginator.finished and not self._pages:
                 self._ask()
             run_ahead()
             yield page
-        self._drop()
+        self.drop()
 
     def run_ahead(self) -> None:
         """Ask for the pages that are known to come, while there is room."""
         if isinstance(self._paginator, OffsetPaginator) and not self._paginator.finished:
-            while self._next_number <= self._paginator.last_number and self._fetcher.has_room:
+            while self._next_number <= self._paginator.last_ahead and self._owner.may_ask:
                 self._ask()
+
+    def drop(self) -> None:
+        """Forget what was asked for and not taken."""
+        for future in (*self._pages, self._probe, self._first_again):
+            if future:
+                self._owner.drop(future)
+        self._pages.clear()
+        self._probe = self._first_again = None
+
+    def _take(self, page: Page) -> None:
+        paginator = self._paginator
+        if not isinstance(paginator, OffsetPaginator):
+            paginator.take(page)
+            return
+        if self._probe:
+            self._take_probe(paginator, self._probe)
+        paginator.take(page)
+        if number := paginator.probe_number:
+            self._probe = self._submit(paginator.params_of(number))
+        elif cursor := paginator.safe_cursor:
+            self._paginator = CursorPaginator(self._page_size, self._key, cursor)
+        elif paginator.needs_confirmation:
+            paginator.confirm(self._owner.take(self._first_again or self._submit(paginator.params_of(1))))
+            self._first_again = None
+
+    def _take_probe(self, paginator: OffsetPaginator, probe: Future[Page]) -> None:
+        self._probe = None
+        page = None
+        with suppress(RejectedError, UnavailableError):  # Not all servers go that far; the pages before tell the rest.
+            page = self._owner.take(probe)
+        paginator.probe(page)
 
     @property
     def _next_number(self) -> int:
@@ -287,19 +385,24 @@ class _Reading:
         return self._paginator.number + len(self._pages)
 
     def _ask(self) -> None:
-        params = (
-            self._paginator.params_of(self._next_number)
-            if isinstance(self._paginator, OffsetPaginator)
-            else self._paginator.params
-        )
-        self._pages.append(self._fetcher.submit(self._stream, self.read, params))
+        paginator = self._paginator
+        if not isinstance(paginator, OffsetPaginator):
+            self._pages.append(self._submit(paginator.params))
+            return
+        number = self._next_number
+        self._pages.append(self._submit(paginator.params_of(number)))
+        if paginator.is_guarded and number > paginator.last_ahead and not self._first_again:
+            self._first_again = self._submit(paginator.params_of(1))
+
+    def _submit(self, params: Params) -> Future[Page]:
+        return self._owner.submit(self.read, params)
 
     def _go_on_by_cursor(self, error: ShiftedPagesError) -> None:
         level = logging.WARNING if isinstance(error, IgnoredPageError) else logging.INFO
-        logger.log(level, "%s: %s, going on by cursor", self._stream, error)
-        self._drop()
-        self._paginator = CursorPaginator(self._fetcher.page_size, error.cursor)
-
-    def _drop(self) -> None:
-        while self._pages:
-            self._fetcher.drop(self._pages.popleft())
+        logger.log(level, "%s: %s, going on by cursor", self._owner.stream, error)
+        self.drop()
+        cursor = error.cursor
+        if cursor and isinstance(self._paginator, OffsetPaginator) and (added := self._paginator.params_of_added):
+            first = self._owner.take(self._submit(self._paginator.params_of(1)))
+            cursor = self._paginator.sure_cursor(first, self._owner.take(self._submit(added)))
+        self._paginator = CursorPaginator(self._page_size, self._key, cursor)

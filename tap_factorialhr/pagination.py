@@ -14,6 +14,8 @@ Row = dict[str, Any]
 Params = tuple[tuple[str, str], ...]
 
 _LONGEST_CURSOR = 4096
+_SECOND = 2
+"""The number of the page after the first."""
 
 
 class EnvelopeError(ValueError):
@@ -116,25 +118,38 @@ class Paginator(Protocol):
         """Check the page that was asked for and move on."""
 
 
+Key = int | str
+
+
 @dataclass(slots=True)
 class OffsetPaginator:
     """Pages by number, from 1, until an answer says that there is no next page.
 
-    A row that is deleted during the read shifts the later ones forward, over a page's edge, and an added one
-    may shift them back. Each page is therefore checked against those before it.
+    A row that is deleted during the read shifts the later ones forward, over a page's edge, and an added one may
+    shift them back. So each page is checked against those before it. What these checks cannot see is a deletion that
+    an addition makes up for, since the total stays the same. But added rows come last (API notes, "Pagination": rows
+    are sorted by id), so the last page is looked at before those in the middle (`probe`) and read after them, and the
+    first one is looked at again (`confirm`): where both are as they were, nothing has moved.
 
     Attributes:
         page_size: Rows asked for per page, at most 100.
         key: The field that tells rows apart, None where there is none.
+        number: The number of the next page.
+        finished: Whether the last page has been taken.
+        is_guarded: Whether the last page waits until all others have come, to be compared with the one probed.
     """
 
     page_size: int
     key: str | None = "id"
     number: int = 1
     finished: bool = False
-    _first: Page | None = None
-    _last: Page | None = None
+    is_guarded: bool = False
+    _first: _Trace | None = None
+    _last: _Trace | None = None
+    _probed: _Trace | None = None
     _rows: int = 0
+    _met: set[Key] | None = None
+    """The keys met so far where they are not in ascending order, None where they are and the last one tells all."""
 
     @property
     def params(self) -> Params:
@@ -147,13 +162,33 @@ class OffsetPaginator:
 
     @property
     def last_number(self) -> int:
-        """The number of the last page as far as is known, for reading ahead of need."""
+        """The number of the last page as far as is known."""
         meta = self._last.meta if self._last else None
-        if meta is None or self.finished:
-            return self.number
-        if not meta.total or not meta.limit:
+        if meta is None or self.finished or not meta.total or not meta.limit:
             return self.number
         return max(self.number, -(-meta.total // meta.limit))
+
+    @property
+    def last_ahead(self) -> int:
+        """The number of the last page that may be asked for before those in front of it have come."""
+        return self.last_number - 1 if self.is_guarded else self.last_number
+
+    @property
+    def probe_number(self) -> int | None:
+        """After the first page: the number of the page to `probe`, None where there is none in the middle."""
+        return self.last_number if self.is_guarded and self.number == _SECOND else None
+
+    @property
+    def safe_cursor(self) -> str | None:
+        """After the first page: the cursor to go on with where rows could move without a sign of it, else None."""
+        if self.finished or self._last is None or self._last.meta.total is not None:
+            return None
+        return self._last.meta.end_cursor
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether the first page is to be looked at again before the read counts as whole."""
+        return self.finished and self.number > _SECOND and self.key is not None
 
     def take(self, page: Page) -> None:
         """Check the page that was asked for and move on to the next.
@@ -162,46 +197,103 @@ class OffsetPaginator:
             ShiftedPagesError: Rows have moved, or the server ignores the page number.
             PaginationError: A next page was promised, and none came.
         """
+        trace = _Trace.of(page, self.key)
         if self._last is not None:
-            self._check(page, self._last)
+            self._check(trace, self._last)
+        self._check_order(trace.keys)
         self._rows += len(page.rows)
-        self._first = self._first or page
         if not page.meta.has_next_page:
-            self._check_count(page)
-        self._last = page
+            self._check_end(trace)
+        self._first = self._first or trace
+        self._last = trace
         self.number += 1
         self.finished = not page.meta.has_next_page
+        if self.number == _SECOND:
+            self.is_guarded = self.key is not None and self.last_number > _SECOND
 
-    def _check(self, page: Page, last: Page) -> None:
-        sure = last.meta.end_cursor
-        if page.meta.has_previous_page is False and page.rows:
-            raise IgnoredPageError("the server ignores the page number", self._sure_of_first)
-        if self._begins_like_first(page):
-            raise IgnoredPageError("the server answers with the first page again", self._sure_of_first)
-        if page.meta.total != last.meta.total:
-            raise ShiftedPagesError("the total changed", sure)
-        if not page.rows:
-            _check_promise(page, last)
-            return
-        if _overlaps(last.rows, page.rows, self.key):
-            raise ShiftedPagesError("a page does not begin after the last one ended", sure)
+    def probe(self, page: Page | None) -> None:
+        """Remember the last page as it was before those in the middle were asked for; None where there is no such page.
+
+        Raises:
+            ShiftedPagesError: Rows have moved since the first page, or the server ignores the page number.
+        """
+        if page is not None and self._last is not None:
+            trace = _Trace.of(page, self.key)
+            self._check_page(trace, self._last)
+            # Where the total is not what it seems, it is not the last page, and there is nothing to compare.
+            self._probed = trace if trace.keys and not trace.meta.has_next_page else None
+        self.is_guarded = self._probed is not None
+
+    def confirm(self, first: Page) -> None:
+        """Check that the first page is still what it was.
+
+        Raises:
+            ShiftedPagesError: It is not.
+        """
+        trace = _Trace.of(first, self.key)
+        if self._first is not None and trace.keys != self._first.keys:
+            raise ShiftedPagesError("the first page changed during the read", None)
 
     @property
-    def _sure_of_first(self) -> str | None:
-        # The pages after the first were the first again: nothing after it has been read.
-        return self._first.meta.end_cursor if self._first else None
+    def params_of_added(self) -> Params | None:
+        """The parameters of the rows added since the last page was probed, None where it was not."""
+        cursor = self._probed.meta.end_cursor if self._probed else None
+        return (("limit", str(self.page_size)), ("after_id", cursor)) if cursor else None
 
-    def _begins_like_first(self, page: Page) -> bool:
-        if self._first is None or not page.rows or not self._first.rows:
-            return False
-        if self.key is None:
-            return page.rows == self._first.rows
-        return bool(page.rows[0].get(self.key) == self._first.rows[0].get(self.key))
+    def sure_cursor(self, first: Page, added: Page) -> str | None:
+        """Where a read whose pages have shifted was sure.
 
-    def _check_count(self, page: Page) -> None:
+        That is after the last page taken, unless there were both additions and deletions: then a deletion may have
+        been made up for unseen before, and only the first page is sure, if even that has not changed.
+
+        Args:
+            first: The first page, asked for again.
+            added: The rows added since, asked for after that.
+
+        Returns:
+            The cursor to go on with, None to begin again.
+        """
+        if self._first is None or self._last is None or _Trace.of(first, self.key).keys != self._first.keys:
+            return None
+        grown = (first.meta.total or 0) - (self._first.meta.total or 0)
+        only_added = len(added.rows) == grown and not added.meta.has_next_page
+        sure = self._last if only_added or not added.rows else self._first
+        return sure.meta.end_cursor
+
+    def _check(self, page: _Trace, last: _Trace) -> None:
+        self._check_page(page, last)
+        if not page.count:
+            _check_promise(page, last, self.number * (page.meta.limit or 0))
+
+    def _check_page(self, page: _Trace, last: _Trace) -> None:
+        # Where pages were the first one again, nothing after it has been read.
+        sure_of_first = self._first.meta.end_cursor if self._first else None
+        if page.meta.has_previous_page is False and page.count:
+            raise IgnoredPageError("the server ignores the page number", sure_of_first)
+        if self._first and page.keys and page.begins_like(self._first):
+            raise IgnoredPageError("the server answers with the first page again", sure_of_first)
+        if page.meta.total != last.meta.total:
+            raise ShiftedPagesError("the total changed", last.meta.end_cursor)
+
+    def _check_order(self, keys: list[Key]) -> None:
+        sure = self._last.meta.end_cursor if self._last else None
+        if self.key is None or not keys:
+            return
+        if self._met is not None:
+            if not self._met.isdisjoint(keys):
+                raise ShiftedPagesError("an id comes twice", sure)
+            self._met.update(keys)
+        elif not _ascending(keys) and self._last is None:
+            self._met = set(keys)
+        elif not _ascending(keys) or (self._last and self._last.keys and not _before(self._last.keys[-1], keys[0])):
+            raise ShiftedPagesError("a page does not begin after the last one ended", sure)
+
+    def _check_end(self, page: _Trace) -> None:
         total = page.meta.total
         if self._last is not None and total is not None and page.meta.limit and self._rows != total:
             raise ShiftedPagesError("the rows read are not as many as the total", None)
+        if self._probed and page.keys != self._probed.keys:
+            raise ShiftedPagesError("the last page changed during the read", None)
 
 
 @dataclass(slots=True)
@@ -210,13 +302,17 @@ class CursorPaginator:
 
     Attributes:
         page_size: Rows asked for per page, at most 100.
+        key: The field that tells rows apart, None where there is none.
         cursor: Where to begin, None for the start.
     """
 
     page_size: int
+    key: str | None = "id"
     cursor: str | None = None
     finished: bool = False
-    _last: Page | None = None
+    _last: _Trace | None = None
+    _rows: int = 0
+    _empty: int = 0
     _seen: set[int] = field(default_factory=set)
 
     @property
@@ -231,12 +327,15 @@ class CursorPaginator:
         Raises:
             PaginationError: The server repeats a page or a cursor, or promised a next page and gave none.
         """
+        trace = _Trace.of(page, self.key)
         if self._last is not None:
-            if not page.rows:
-                _check_promise(page, self._last)
-            elif page.rows == self._last.rows:
+            if not trace.count:
+                self._empty += 1
+                _check_promise(trace, self._last, self._rows + self._empty * (trace.meta.limit or 0))
+            elif trace.keys and trace.keys == self._last.keys:
                 raise PaginationError("the server repeats a page")
-        self._last = page
+        self._rows += trace.count
+        self._last = trace
         self.finished = not page.meta.has_next_page
         if not self.finished:
             self._advance(page.meta.end_cursor)
@@ -252,28 +351,57 @@ class CursorPaginator:
         self.cursor = cursor
 
 
-def _check_promise(page: Page, last: Page) -> None:
-    """An empty page after a promised one is right only where the last rows were deleted meanwhile."""
-    before, now = last.meta.total, page.meta.total
-    shrunk = before is None or now is None or now < before
-    if page.meta.has_next_page or not shrunk:
+@dataclass(frozen=True, slots=True)
+class _Trace:
+    """What a paginator remembers of a page: not its rows, which may be many and are needed elsewhere.
+
+    Attributes:
+        meta: Its meta.
+        count: How many rows it had.
+        keys: Their keys, as numbers where all are; without a key, one fingerprint of all of them.
+    """
+
+    meta: PaginationMeta
+    count: int
+    keys: list[Key]
+
+    @classmethod
+    def of(cls, page: Page, key: str | None) -> _Trace:
+        count = len(page.rows)
+        if key is None:
+            return cls(page.meta, count, [hash(repr(page.rows))] if count else [])
+        values: list[Any] = [row.get(key) for row in page.rows]
+        try:
+            keys: list[Key] = [int(value) for value in values]
+        except (ValueError, TypeError, OverflowError):
+            keys = [str(value) for value in values if value is not None]
+        return cls(page.meta, count, keys)
+
+    def begins_like(self, other: _Trace) -> bool:
+        return bool(other.keys) and self.keys[0] == other.keys[0]
+
+
+def _ascending(keys: list[Key]) -> bool:
+    return isinstance(keys[0], int) and keys == sorted(set(keys))
+
+
+def _before(one: Key, other: Key) -> bool:
+    return isinstance(one, int) and isinstance(other, int) and one < other
+
+
+def _check_promise(page: _Trace, last: _Trace, passed: int) -> None:
+    """Check an empty page after a promised one.
+
+    It is right where its rows were all deleted meanwhile, or are not for these credentials: then it is one of those in
+    the middle, as long as the places passed so far are fewer than the total.
+    """
+    before, total = last.meta.total, page.meta.total
+    if page.meta.has_next_page:
+        is_right = total is not None and 0 < passed < total
+    else:
+        is_right = before is None or total is None or total < before
+    if not is_right:
         raise PaginationError("the server promised a next page and gave none")
-
-
-def _overlaps(before: list[Row], after: list[Row], key: str | None) -> bool:
-    """Whether a page begins before the end of the one before it, or repeats one of its rows."""
-    if key is None or not before or not after:
-        return False
-    old = [row.get(key) for row in before]
-    if not set(map(str, old)).isdisjoint(str(row.get(key)) for row in after):
-        return True
-    numbers = [_number(value) for value in old]
-    first = _number(after[0].get(key))
-    if first is None or None in numbers:
-        return False
-    known = [number for number in numbers if number is not None]
-    # Only where the page before was itself in order does an earlier id mean that rows have moved.
-    return known == sorted(known) and first < known[-1]
 
 
 def _number(value: object) -> int | None:

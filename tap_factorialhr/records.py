@@ -54,7 +54,7 @@ _ESCAPE = re.compile(
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def decode(body: bytes) -> Any:  # noqa: ANN401 (JSON is anything)
+def decode(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
     """Decode JSON with every number exact.
 
     Integers are of any size, and numbers with a point or an exponent are `Decimal`: ids lie beyond 2^53 (API
@@ -80,7 +80,7 @@ def decode(body: bytes) -> Any:  # noqa: ANN401 (JSON is anything)
     return value
 
 
-def _decoded(body: bytes) -> tuple[Any, str]:
+def _decoded(body: bytes | bytearray) -> tuple[Any, str]:
     """The value, or what is wrong: not as an error, as those of the decoders can hold the text itself."""
     try:
         return _decoder.decode(body), ""
@@ -94,7 +94,7 @@ def _decoded(body: bytes) -> tuple[Any, str]:
         return None, str(error)
 
 
-def _without_lone_surrogates(body: bytes) -> bytes:
+def _without_lone_surrogates(body: bytes | bytearray) -> bytes:
     return _ESCAPE.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], body)
 
 

@@ -275,6 +275,7 @@ class TapFactorialHR(Tap):
             authenticator=self.authenticator,
             timeout=self._timeout,
             max_retries=self.config["max_retries"],
+            concurrency=self.config["concurrency"],
         )
 
     @cached_property
