@@ -85,7 +85,10 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     options = parser.parse_args()
     server = Server(options.rows, options.latency)
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+    # The protocol is named, because asyncio sends small answers without delay on such sockets only.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(512)
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
         config = uvicorn.Config(server, lifespan="off", log_level="critical", access_log=False, ws="none")
         uvicorn.Server(config).run([listening])

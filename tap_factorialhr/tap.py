@@ -6,7 +6,6 @@ import json
 import os
 import re
 import threading
-from collections import deque
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     import requests
 
     from tap_factorialhr.auth import FactorialAuthenticator
+    from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.resources import Parent, Resource
 
 LOOPBACK = re.compile(r"^(localhost|127(\.\d{1,3}){3}|::1)$")
@@ -222,6 +222,7 @@ class TapFactorialHR(Tap):
         self.failed: dict[str, str] = {}
         self._stop_signal: int | None = None
         self._parents: dict[tuple[str, str], dict[str, str | None]] = {}
+        self._key_readings: dict[tuple[str, str], StreamReading] = {}
         super().__init__(*args, validate_config=validate_config, **kwargs)
         if validate_config:
             self._check_catalog()
@@ -323,19 +324,29 @@ class TapFactorialHR(Tap):
         """
         at = (parent.resource, parent.key)
         if at not in self._parents:
-            resource = self.describe(parent.resource)
+            reading = self._keys_of(parent)
             label = parent.label[0] if parent.label else None
-            reads = self.reads(resource, None, incremental=False)
             found: dict[str, str | None] = {}
             try:
-                for _, page, _ in self.fetcher.reading(resource.name, parent.key, reads):
+                for _, page, _ in reading:
                     for row in page.rows:
                         if (key := row.get(parent.key)) is not None:
                             found[str(key)] = row.get(label) if label else None
             except UnavailableError as error:
-                raise UnavailableError(f"{error} of its parent {resource.name}") from None
+                raise UnavailableError(f"{error} of its parent {reading.stream}") from None
+            finally:
+                del self._key_readings[at]
             self._parents[at] = found
         return self._parents[at]
+
+    def _keys_of(self, parent: Parent) -> StreamReading:
+        """The reading of a parent's keys, begun ahead of their need where that is possible."""
+        at = (parent.resource, parent.key)
+        if at not in self._key_readings:
+            resource = self.describe(parent.resource)
+            reads = self.reads(resource, None, incremental=False)
+            self._key_readings[at] = self.fetcher.reading(resource.name, parent.key, reads)
+        return self._key_readings[at]
 
     # Streams
 
@@ -350,14 +361,15 @@ class TapFactorialHR(Tap):
         return [stream for stream in self.streams.values() if isinstance(stream, FactorialStream)]
 
     def begin_following(self, current: FactorialStream) -> None:
-        """Let the streams after this one be read ahead, those that do not wait for a parent's keys."""
+        """Let the streams after this one be read ahead; of those that wait for a parent's keys, the keys."""
         following = self._order[self._order.index(current) + 1 :]
-        ready = (stream for stream in following if stream.selected and not self._waits_for_parent(stream))
-        self.fetcher.upcoming = deque(stream.reading for stream in ready)
+        self.fetcher.upcoming = [self._next_reading_of(stream) for stream in following if stream.selected]
 
-    def _waits_for_parent(self, stream: FactorialStream) -> bool:
+    def _next_reading_of(self, stream: FactorialStream) -> StreamReading:
         parent = stream.resource.parent
-        return parent is not None and (parent.resource, parent.key) not in self._parents
+        if parent is None or (parent.resource, parent.key) in self._parents:
+            return stream.reading
+        return self._keys_of(parent)
 
     # How a run goes
 

@@ -209,7 +209,8 @@ class Sandbox:
         Raises:
             OSError: The port is taken, or the host is not of this machine.
         """
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # The protocol is named, because asyncio sends small answers without delay on such sockets only.
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((self.host, self.port))
         listening.listen(512)
