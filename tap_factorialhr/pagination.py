@@ -6,7 +6,7 @@ Everything here is pure: it takes decoded answers and gives back parameters. Fac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -101,6 +101,13 @@ class Page:
         if not isinstance(rows, list) or not all(row.__class__ is dict for row in rows):
             raise EnvelopeError("its data is not a list of objects")
         return cls(rows, meta)
+
+    def batches(self, size: int) -> Iterator[list[Row]]:
+        """Its rows in order, at most ``size`` at a time, each taken out of the page."""
+        self.rows.reverse()  # From the end of a list rows come off without moving the others.
+        while self.rows:
+            yield self.rows[: -size - 1 : -1]
+            del self.rows[-size:]
 
 
 class Paginator(Protocol):

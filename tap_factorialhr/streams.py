@@ -45,6 +45,10 @@ def stream_schema(resource: Resource, declared: JsonSchema) -> JsonSchema:
     return {**declared, "properties": properties}
 
 
+LARGEST_BATCH = 1000
+"""Rows that are shaped and written at once, so that those of a large answer are not held twice."""
+
+
 class FactorialStream(Stream):
     """A list resource of the API."""
 
@@ -143,12 +147,15 @@ class FactorialStream(Stream):
         """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""
 
     def _shaped_pages(self) -> Iterator[list[dict[str, Any]]]:
-        """Every page's records; the bookmark of a read by days moves when all its records have been taken."""
+        """Every page's records, those of a large page in batches.
+
+        The bookmark of a read by days moves when all its records have been taken.
+        """
         shape = Shaper(self.effective_schema, self._is_selected)
         for read, page, last in self._pages():
-            for row in page.rows:
-                self._complete(row, read)
-            yield [shape(row) for row in page.rows]
+            for rows in page.batches(LARGEST_BATCH):
+                self._complete(rows, read)
+                yield [shape(row) for row in rows]
             if last:
                 self._read_done(read)
         for warning in shape.warnings():
@@ -162,10 +169,15 @@ class FactorialStream(Stream):
         self._factorial.begin_following(self)
         return reading
 
-    def _complete(self, row: Row, read: Read) -> None:
-        read.complete(row)
+    def _complete(self, rows: list[Row], read: Read) -> None:
+        """Give rows, in place, what they do not carry themselves."""
+        if read.fill or read.lookup:
+            for row in rows:
+                read.complete(row)
         if self.replication_key == CHANGE_KEY:
-            row[CHANGE_KEY] = self._factorial.started_at.isoformat(timespec="microseconds")
+            started = self._factorial.started_at.isoformat(timespec="microseconds")
+            for row in rows:
+                row[CHANGE_KEY] = started
 
     def _is_selected(self, breadcrumb: tuple[str, ...]) -> bool:
         return bool(self.mask[breadcrumb])
