@@ -99,6 +99,13 @@ class FactorialAuthenticator(APIAuthenticatorBase):
         """
         return False
 
+    def settle(self, seconds: float) -> None:
+        """At the end of a run: begin no renewal any more, and see one that is under way to its end.
+
+        Args:
+            seconds: How long to wait for that at the most.
+        """
+
     @abstractmethod
     def _header(self) -> tuple[str, str]:
         """Name and value of the header that carries the credentials."""
@@ -209,6 +216,12 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
             if rejected.headers.get("Authorization") == self._current.authorization:
                 self._replace_current()
         return True
+
+    def settle(self, seconds: float) -> None:
+        """Let a renewal that is under way come to its end, since the server has used up the old tokens by then."""
+        if self._lock.acquire(timeout=max(seconds, 0.0)):
+            self._failure = self._failure or "The run is over"
+            self._lock.release()
 
     def _header(self) -> tuple[str, str]:
         # Without the lock: one reference is read, and most requests find it fresh.

@@ -39,13 +39,15 @@ logger = logging.getLogger("tap-factorialhr")
 RETRIED = frozenset({408, 425, 429})
 UNAVAILABLE = frozenset({402, 403, 404, 410})
 """A product that the company has not bought, or rows that the credentials may not see (API notes, "Errors")."""
+GONE = frozenset({"HTTP 404", "HTTP 410"})
+"""What an `UnavailableError` says where something is not there (any more)."""
 LONGEST_WAIT = 60.0
 """Seconds between two tries at the most where the server does not ask for more."""
 LONGEST_RETRY_AFTER = 300.0
 """Seconds of a ``Retry-After`` that are honoured at the most."""
 RETRY_BUDGET = 1800.0
 """Seconds after the first try in which one request may be tried again."""
-LARGEST_BODY = 512 * 1024 * 1024
+LARGEST_BODY = 256 * 1024 * 1024
 """Bytes of one decoded answer at the most: unpaginated resources of large companies are the largest."""
 
 LARGEST_ERROR_BODY = 64 * 1024
@@ -71,6 +73,10 @@ class RetriableError(FactorialError):
 
 class SlowError(RetriableError):
     """No answer within the time-out."""
+
+
+class LargeError(FactorialError):
+    """An answer that is too large to be taken in."""
 
 
 class UnavailableError(FactorialError):
@@ -201,7 +207,7 @@ class Client:
             self._check_status(stream, params, response, body)
         self.throttle.note_good()
         try:
-            return Page.from_response(records.decode(body))
+            return Page.from_response(records.decode_answer(body))
         except EnvelopeError as error:
             raise RetriableError(f"HTTP 200 without the API's envelope ({error})") from None
         except ValueError:
@@ -245,7 +251,7 @@ class Client:
             if response.status_code != requests.codes.ok and len(body) > LARGEST_ERROR_BODY:
                 break
             if len(body) > LARGEST_BODY:
-                raise FactorialError(
+                raise LargeError(
                     f"{stream}: an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does not "
                     "take in; use smaller windows (window_days)"
                 )

@@ -7,7 +7,7 @@ ahead is bounded by the pages that wait to be taken, an answer of many rows coun
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from tap_factorialhr.client import RejectedError, SlowError, UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.pagination import (
     CursorPaginator,
@@ -43,6 +43,8 @@ _AHEAD = 2
 """Pages that wait to be taken of the stream whose turn it is, at most, as a multiple of the concurrency."""
 _UPCOMING = 4
 """The same of all streams that come after it."""
+_PARENTS_TRIED = 10
+"""Parents whose rows are not there, after which a resource is given up, where no parent's rows were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Read:
         lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
         window: The days that it reads, where it is read by days.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
+        parent: Whether it lists the rows of one parent, which may have gone meanwhile.
     """
 
     path: str
@@ -84,6 +87,7 @@ class Read:
     lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     window: Days | None = None
     bookmark: str | None = None
+    parent: bool = False
 
     def complete(self, row: Row) -> None:
         """Give a row, in place, what it does not carry itself."""
@@ -162,9 +166,10 @@ class Fetcher:
 
     def take(self, future: Future[Page]) -> Page:
         """Wait for a page; raises what its request raised."""
+        self._check()
         while not future.done():
-            self._check()
             wait((future,), timeout=_POLL)
+            self._check()
         self.drop(future)
         return future.result()
 
@@ -215,12 +220,14 @@ class StreamReading:
     Attributes:
         stream: Its name.
         waiting: The pages that have been asked for and not been taken.
+        gone: Why the rows of some parents could not be read, and of how many.
     """
 
     def __init__(self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read]) -> None:
         """Take the reads; they are asked for one by one, as there is room."""
         self.stream = stream
         self.waiting: set[Future[Page]] = set()
+        self.gone: Counter[str] = Counter()
         self._fetcher = fetcher
         self._key = key
         self._reads = iter(reads)
@@ -258,25 +265,42 @@ class StreamReading:
     def __iter__(self) -> Iterator[tuple[Read, Page, bool]]:
         """Every page of every read, in order: its read, the page, and whether it is the last of its read.
 
-        An empty page is given as well, so that the end of each read is seen. A window that times out is read again in
-        halves, down to one day.
+        An empty page is given as well, so that the end of each read is seen. A window that times out or is too large
+        is read again in halves, down to one day. A parent whose rows are not there (any more) is left out and
+        counted, but where that goes for all of them, the resource itself is not there.
+
+        Raises:
+            UnavailableError: The resource is not there for these credentials.
         """
         with self._fetcher.turn_of(self):
             try:
+                is_there = False
                 while self._begun or self._begin():
                     reading = self._begun.popleft()
                     try:
                         for page in reading.pages(self._go_on(reading)):
+                            is_there = True
                             yield reading.read, page, reading.finished
-                    except SlowError:
-                        if not reading.read.can_halve:
+                    except (SlowError, LargeError) as error:
+                        self._halve(reading, error)
+                    except UnavailableError as error:
+                        if not reading.read.parent or (self.gone.total() >= _PARENTS_TRIED and not is_there):
                             raise
-                        logger.warning("%s: no answer in time for a window of days, halving it", self.stream)
+                        self.gone[str(error)] += 1
                         reading.drop()
-                        self._begun.extendleft(reversed([self._reading(half) for half in reading.read.halves()]))
+                if self.gone and not is_there:
+                    raise UnavailableError(next(iter(self.gone)))
             finally:
                 for future in tuple(self.waiting):
                     self.drop(future)
+
+    def _halve(self, reading: _Reading, error: SlowError | LargeError) -> None:
+        if not reading.read.can_halve:
+            raise error
+        what = "no answer in time for" if isinstance(error, SlowError) else "too large an answer for"
+        logger.warning("%s: %s a window of days, halving it", self.stream, what)
+        reading.drop()
+        self._begun.extendleft(reversed([self._reading(half) for half in reading.read.halves()]))
 
     def _go_on(self, current: _Reading) -> Callable[[], None]:
         def run_ahead() -> None:

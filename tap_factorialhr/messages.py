@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 
+from tap_factorialhr.stdout import Stdout
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from singer_sdk.singerlib import Message
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _END = b"}\n"
@@ -18,6 +21,15 @@ _END = b"}\n"
 
 class MessageWriter(MsgSpecWriter):
     """Writes whole lines only, from the main thread only."""
+
+    def __init__(self) -> None:
+        """Write to standard output."""
+        super().__init__()
+        self.stdout = Stdout()
+
+    def write_message(self, message: Message) -> None:
+        """Write any message."""
+        self.stdout.write(bytes(self.format_message(message)))
 
     def write_records(
         self,
@@ -48,5 +60,4 @@ class MessageWriter(MsgSpecWriter):
             lines += begin
             _encoder.encode_into(record, lines, -1)
             lines += _END
-        sys.stdout.buffer.write(lines)
-        sys.stdout.buffer.flush()
+        self.stdout.write(lines)

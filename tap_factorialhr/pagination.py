@@ -10,10 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tap_factorialhr.records import PackedRows
+
 Row = dict[str, Any]
 Params = tuple[tuple[str, str], ...]
 
 _LONGEST_CURSOR = 4096
+_LONGEST_COUNT = 40
+"""Digits of a number that can be a count of rows."""
 _SECOND = 2
 """The number of the page after the first."""
 
@@ -86,7 +90,7 @@ class PaginationMeta:
 class Page:
     """One decoded answer: its rows and its meta."""
 
-    rows: list[Row]
+    rows: list[Row] | PackedRows
     meta: PaginationMeta
 
     @classmethod
@@ -98,12 +102,15 @@ class Page:
         """
         meta = PaginationMeta.from_response(document)
         rows = _envelope(document).get("data") or []
-        if not isinstance(rows, list) or not all(row.__class__ is dict for row in rows):
-            raise EnvelopeError("its data is not a list of objects")
-        return cls(rows, meta)
+        if isinstance(rows, PackedRows) or (isinstance(rows, list) and all(row.__class__ is dict for row in rows)):
+            return cls(rows, meta)
+        raise EnvelopeError("its data is not a list of objects")
 
     def batches(self, size: int) -> Iterator[list[Row]]:
         """Its rows in order, at most ``size`` at a time, each taken out of the page."""
+        if isinstance(self.rows, PackedRows):
+            yield from self.rows.batches(size)
+            return
         self.rows.reverse()  # From the end of a list rows come off without moving the others.
         while self.rows:
             yield self.rows[: -size - 1 : -1]
@@ -204,6 +211,9 @@ class OffsetPaginator:
             ShiftedPagesError: Rows have moved, or the server ignores the page number.
             PaginationError: A next page was promised, and none came.
         """
+        if self._last is None and not page.meta.has_next_page:
+            self.finished = True
+            return
         trace = _Trace.of(page, self.key)
         if self._last is not None:
             self._check(trace, self._last)
@@ -334,6 +344,9 @@ class CursorPaginator:
         Raises:
             PaginationError: The server repeats a page or a cursor, or promised a next page and gave none.
         """
+        if self._last is None and not page.meta.has_next_page:
+            self.finished = True
+            return
         trace = _Trace.of(page, self.key)
         if self._last is not None:
             if not trace.count:
@@ -376,7 +389,7 @@ class _Trace:
     def of(cls, page: Page, key: str | None) -> _Trace:
         count = len(page.rows)
         if key is None:
-            return cls(page.meta, count, [hash(repr(page.rows))] if count else [])
+            return cls(page.meta, count, [hash(tuple(map(repr, page.rows)))] if count else [])
         values: list[Any] = [row.get(key) for row in page.rows]
         try:
             keys: list[Key] = [int(value) for value in values]
@@ -414,7 +427,8 @@ def _check_promise(page: _Trace, last: _Trace, passed: int) -> None:
 def _number(value: object) -> int | None:
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_COUNT
+    return int(str(value)) if is_number else None
 
 
 def _envelope(document: object) -> Mapping[str, Any]:

@@ -79,6 +79,7 @@ class Reads:
                 self._fill(parent, choice),
                 self._lookup(parent),
                 window,
+                parent=len(parent) == 1 and window is None,
             )
             for parent, choice in product(self._parents(), self._choices())
         ]

@@ -54,7 +54,70 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 
+_LARGE = 4 * 1024 * 1024  # Bytes of a body from which on its rows are not all held as objects at once.
+
+
+class _Large(msgspec.Struct):
+    data: list[msgspec.Raw]
+    meta: Any = None
+
+
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
+_large_decoder = msgspec.json.Decoder(_Large, float_hook=Decimal)
+
+
+class PackedRows:
+    """The rows of a large answer, as they came; each is decoded when it is taken.
+
+    As objects they would need several times the memory that they need as text.
+    """
+
+    def __init__(self, rows: list[msgspec.Raw]) -> None:
+        """Take the text of each row, an object."""
+        self._rows = rows
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All of them, in order."""
+        return map(_decoder.decode, self._rows)
+
+    def batches(self, size: int) -> Iterator[list[dict[str, Any]]]:
+        """Take all of them out, in order, at most ``size`` at a time."""
+        for start in range(0, len(self._rows), size):
+            yield [_decoder.decode(row) for row in self._rows[start : start + size]]
+        self._rows.clear()
+
+
+def decode_answer(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
+    """Decode a body as `decode` does, the rows of a large one packed.
+
+    Args:
+        body: The body of a response, UTF-8.
+
+    Returns:
+        The decoded value; in that of a large list of objects, ``data`` are `PackedRows`.
+
+    Raises:
+        ValueError: As `decode` does.
+    """
+    if len(body) >= _LARGE and (packed := _packed(body)):
+        return packed
+    return decode(body)
+
+
+def _packed(body: bytes | bytearray) -> dict[str, Any] | None:
+    """A large list with its rows packed; None for all else, and where `decode` has to find out what is wrong."""
+    try:
+        answer = _large_decoder.decode(body)
+        # Each is decoded once here, so that what cannot be read is noticed while the request can be sent again.
+        if not all(_decoder.decode(row).__class__ is dict for row in answer.data):
+            return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
+        return None
+    return {"data": PackedRows(answer.data), "meta": answer.meta}
 
 
 def decode(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)

@@ -107,6 +107,11 @@ class Resource:
         return domain if domain == resource else f"{domain}_{resource}"
 
     @property
+    def is_one_listing(self) -> bool:
+        """Whether one listing gives all its rows, so that the total of that one is the total of all."""
+        return not (self.window or self.parent or self.each or self.setting)
+
+    @property
     def added_fields(self) -> tuple[str, ...]:
         """The fields that its rows get, declared by the document or not."""
         of_parent = self.parent.field if self.parent else None

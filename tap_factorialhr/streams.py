@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -85,6 +86,11 @@ class FactorialStream(Stream):
         value = state.get("replication_key_value")
         return None if value is None else in_utc(str(value))
 
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401 (the SDK's)
+        """Log what the SDK says of the stream, but for its line about an error, which is told once, at the end."""
+        if level < logging.ERROR:
+            super().log(message, *args, level=level, **kwargs)
+
     def get_replication_key_signpost(self, context: Context | None = None) -> None:  # noqa: ARG002
         """No signpost: the bookmark is set here, and never past the start of the run."""
         return
@@ -114,21 +120,22 @@ class FactorialStream(Stream):
 
         What the resource does not let us read is reported to the tap, and the run goes on.
         """
-        try:
-            with self.get_record_counter() as counter, self.get_sync_timer():
-                newest = self.bookmark
-                for records in self._shaped_pages():
-                    written = self._within_limit(records)
-                    self._write_records(written)
-                    counter.increment(len(written))
-                    newest = self._newest(newest, written)
-                    self._check_limit(records, written)
-                    yield from ()
-                self._finish(newest)
-        except UnavailableError as error:
-            self._factorial.report_skipped(self.name, str(error))
-        except RejectedError as error:
-            self._factorial.report_failed(self.name, str(error))
+        with self._factorial.progress.turn_of(self.name):
+            try:
+                with self.get_record_counter() as counter, self.get_sync_timer():
+                    newest = self.bookmark
+                    for records in self._shaped_pages():
+                        written = self._within_limit(records)
+                        self._write_records(written)
+                        counter.increment(len(written))
+                        newest = self._newest(newest, written)
+                        self._check_limit(records, written)
+                        yield from ()
+                    self._finish(newest)
+            except UnavailableError as error:
+                self._factorial.report_skipped(self.name, str(error))
+            except RejectedError as error:
+                self._factorial.report_failed(self.name, str(error))
 
     def _finish(self, newest: str | None) -> None:
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
@@ -139,7 +146,9 @@ class FactorialStream(Stream):
                 newest = margin.isoformat(timespec="microseconds")
             if newest is not None:
                 self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
-        if self._stream_version is not None:
+        if self.reading.gone:
+            self._factorial.report_incomplete(self.name, self.reading.gone)
+        elif self._stream_version is not None:
             super()._write_activate_version_message(self._stream_version)
         self._factorial.state_writer.write_state(self.tap_state)
 
@@ -153,6 +162,8 @@ class FactorialStream(Stream):
         """
         shape = Shaper(self.effective_schema, self._is_selected)
         for read, page, last in self._pages():
+            if self.resource.is_one_listing:
+                self._factorial.progress.expect(self.name, page.meta.total)
             for rows in page.batches(LARGEST_BATCH):
                 self._complete(rows, read)
                 yield [shape(row) for row in rows]
@@ -192,6 +203,7 @@ class FactorialStream(Stream):
             kept = (record for record in mapped if record is not None)
             writer.write_records(stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version)
         self.rows_written += len(records)
+        self._factorial.progress.advance(self.name, len(records))
 
     def _newest(self, newest: str | None, records: list[dict[str, Any]]) -> str | None:
         """The newest change seen so far; time stamps are in one form of fixed width, and compare as strings."""

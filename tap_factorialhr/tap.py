@@ -8,7 +8,7 @@ import re
 import threading
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 from singer_sdk import Tap
@@ -17,10 +17,11 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 
 from tap_factorialhr import openapi
-from tap_factorialhr.client import Client, Session, UnavailableError
+from tap_factorialhr.client import GONE, Client, Session, UnavailableError
 from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.messages import MessageWriter
+from tap_factorialhr.progress import Progress, summary
 from tap_factorialhr.reads import Reads, Settings, as_day
 from tap_factorialhr.resources import describe
 from tap_factorialhr.streams import FactorialStream
@@ -41,6 +42,8 @@ LONGEST_CONNECT = 30.0
 """Seconds to connect at the most; ``request_timeout`` is for the answer."""
 STOP_GRACE = 4.0
 """Seconds after a signal in which the run must have ended by itself."""
+LONGEST_SETTLING = 30.0
+"""Seconds that the end of a run waits for a token request that is under way, so that the new tokens are kept."""
 
 
 class Interrupted(BaseException):
@@ -220,10 +223,12 @@ class TapFactorialHR(Tap):
         """Make the tap; with ``validate_config`` everything that can be checked before a request is checked."""
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
+        self.progress = Progress()
         self._stop_signal: int | None = None
         self._parents: dict[tuple[str, str], dict[str, str | None]] = {}
         self._key_readings: dict[tuple[str, str], StreamReading] = {}
         super().__init__(*args, validate_config=validate_config, **kwargs)
+        cast("MessageWriter", self.message_writer).stdout.check = self.check_interrupted
         if validate_config:
             self._check_catalog()
             _ = self.read_settings, self.authenticator
@@ -385,11 +390,27 @@ class TapFactorialHR(Tap):
             )
         self.logger.warning("%s: skipped, %s; these credentials cannot read it", stream, reason)
         self.skipped[stream] = reason
+        self.progress.give_up(stream, f"skipped, {reason}")
+
+    def report_incomplete(self, stream: str, gone: Mapping[str, int]) -> None:
+        """Go on although the rows of some parents could not be read.
+
+        Raises:
+            FactorialError: ``on_forbidden`` is ``fail``, and they are not just gone.
+        """
+        told = ", ".join(f"{count} times {reason}" for reason, count in gone.items())
+        if self.config["on_forbidden"] == "fail" and gone.keys() - GONE:
+            raise FactorialError(
+                f"{stream}: the rows of some parents cannot be read ({told}); deselect it, or set on_forbidden to skip"
+            )
+        self.logger.warning("%s: without the rows of some parents (%s)", stream, told)
+        self.progress.give_up(stream, f"without some parents, {told}")
 
     def report_failed(self, stream: str, reason: str) -> None:
         """Go on without a stream, and fail at the end."""
         self.logger.error("%s", reason)
         self.failed[stream] = reason
+        self.progress.give_up(stream, "failed")
 
     def check_interrupted(self) -> None:
         """Raise where the run is to end.
@@ -453,17 +474,34 @@ class TapFactorialHR(Tap):
             FactorialError: A stream failed, or not one could be read.
         """
         try:
-            self.sync_all()
+            self._sync()
+            self.check_interrupted()
             self.conclude()
         except BrokenPipeError:
             # Told here, because click would end the process without a word.
             raise FactorialError("the target has gone away: it closed the pipe; see its own messages") from None
         except BaseException:
             # Even when it is the same again: what was written since the last one is to be followed by a STATE.
+            cast("MessageWriter", self.message_writer).stdout.check = lambda: None
             self.write_message(StateMessage(value=self.state))
             raise
         finally:
             self.fetcher.close()
+            self.authenticator.settle(STOP_GRACE - 1 if self._stop_signal is not None else LONGEST_SETTLING)
+
+    def _sync(self) -> None:
+        """Read the streams, showing how far that is, and at the end what each took."""
+        self.progress.start(sum(stream.selected for stream in self._order))
+        try:
+            self.sync_all()
+        finally:
+            self.progress.close()
+            client = self.client
+            self.logger.info("\n%s", summary(self.progress.streams.values(), client.requests, client.retries))
+            for stream, reason in self.skipped.items():
+                self.logger.warning("skipped: %s (%s)", stream, reason)
+            for stream, reason in self.failed.items():
+                self.logger.error("failed: %s", reason if reason.startswith(stream) else f"{stream}: {reason}")
 
     def conclude(self) -> None:
         """Say how the run went.
@@ -471,10 +509,9 @@ class TapFactorialHR(Tap):
         Raises:
             FactorialError: A stream failed, or not one could be read.
         """
-        for stream, reason in self.skipped.items():
-            self.logger.warning("skipped: %s (%s)", stream, reason)
         if self.failed:
-            raise FactorialError(f"{len(self.failed)} streams failed: {', '.join(self.failed)}; see above")
+            count = f"{len(self.failed)} streams" if len(self.failed) > 1 else "1 stream"
+            raise FactorialError(f"{count} failed, the first: {next(iter(self.failed.values()))}")
         selected = [stream for stream in self._order if stream.selected]
         if selected and len(self.skipped) == len(selected):
             raise FactorialError(
