@@ -1,16 +1,20 @@
 """The server that all are measured against: pages that are ready to send, so that the reader is what is measured.
 
-`python -m benchmarks.server --rows 20000 --latency 0.05` prints its address and serves until it is ended. The rows
-are those of the simulated company (54 fields each); from the 20,000th on they come again under other ids, so that a
-million of them need no more memory than that. Every other list resource answers one page of the company's rows.
+`python -m benchmarks.server` prints its address and serves until it is ended. The rows are those of the simulated
+company, 54 fields each; from the 20,000th on they come again under other ids, so that a million of them need no more
+memory than that. Any version of the API is served, with the ids that it has: text, or integers before 2026-07-01.
+
+`POST /setting?rows=20000&latency=0.05` says how many rows there are and how many seconds each answer takes;
+`GET /record` tells what has been asked for since.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import socket
-from functools import cache
+import time
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -23,45 +27,86 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 EMPLOYEES = "employees/employees"
+TEXT_IDS_SINCE = "2026-07-01"
 DIFFERENT = 20_000
 MOST = 100
+KEPT = 512
+"""Pages that stay ready: all of 20,000 rows, with either kind of id. Those of larger sets are joined when asked for."""
+
+
+@dataclass
+class Record:
+    """What has been asked for since the last setting; times are those of `time.monotonic`, the same in all processes.
+
+    Attributes:
+        requests: How many requests have come.
+        first: When the first one came, None before.
+        last: When the last answer was sent.
+        most_at_once: How many were in flight at one time, at most.
+    """
+
+    requests: int = 0
+    first: float | None = None
+    last: float | None = None
+    most_at_once: int = 0
+    at_once: int = field(default=0, repr=False)
+
+    def begin(self) -> None:
+        """Note a request."""
+        self.requests += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        if self.first is None:
+            self.first = time.monotonic()
+
+    def end(self) -> None:
+        """Note its answer."""
+        self.at_once -= 1
+        self.last = time.monotonic()
 
 
 class Server:
-    """The list resources of one company, as an ASGI application."""
+    """The employees of one company, as an ASGI application."""
 
-    def __init__(self, rows: int, latency: float) -> None:
-        """Take how many employees there are, and the seconds before each answer."""
-        self.rows = rows
-        self.latency = latency
-        self._company = Company(min(rows, DIFFERENT))
-        # Each row without its id, which comes first: a row is its number and the rest of its text.
-        self._rests = [
-            msgspec.json.encode({name: value for name, value in row.items() if name != "id"})[1:]
-            for row in self._company.rows(EMPLOYEES)
-        ]
-        self._small = cache(self._small_page)
+    def __init__(self) -> None:
+        self.rows = DIFFERENT
+        self.latency = 0.0
+        self.record = Record()
+        self._rests = {integers: _rests(integers=integers) for integers in (False, True)}
+        self._ready = lru_cache(KEPT)(self._page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         del receive
-        resource = "/".join(scope["path"].split("/")[-2:])
         asked = dict(parse_qsl(scope["query_string"].decode()))
-        if self.latency:
-            await asyncio.sleep(self.latency)
-        body = self._page(asked) if resource == EMPLOYEES else self._small(resource)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        path = scope["path"].split("/")
+        if path[-2:] == EMPLOYEES.split("/"):
+            await self._employees(path, asked, send)
+        elif path[-1] == "setting":
+            self.rows, self.latency = int(asked["rows"]), float(asked["latency"])
+            self.record = Record()
+            self._ready.cache_clear()
+            await _answer(send, b"{}")
+        elif path[-1] == "record":
+            await _answer(send, msgspec.json.encode(asdict(self.record)))
+        else:
+            await _answer(send, b'{"errors":null}', status=404)
 
-    def _page(self, asked: dict[str, str]) -> bytes:
+    async def _employees(self, path: list[str], asked: dict[str, str], send: Send) -> None:
+        record = self.record
+        record.begin()
         limit = min(int(asked.get("limit", MOST)), MOST)
         start = int(asked["after_id"]) if "after_id" in asked else (int(asked.get("page", 1)) - 1) * limit
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        await _answer(send, self._ready(start, limit, integers=path[-4] < TEXT_IDS_SINCE))
+        record.end()
+
+    def _page(self, start: int, limit: int, *, integers: bool) -> bytes:
         stop = min(start + limit, self.rows)
-        rests, different = self._rests, len(self._rests)
-        rows = b",".join(
-            b'{"id":"%d",%b' % (FIRST_ID + place, rests[place % different]) for place in range(start, stop)
-        )
+        rests = self._rests[integers]
+        row = b'{"id":%d,%b' if integers else b'{"id":"%d",%b'
+        rows = b",".join(row % (FIRST_ID + place, rests[place % DIFFERENT]) for place in range(start, stop))
         meta = {
             "limit": limit,
             "total": self.rows,
@@ -72,25 +117,28 @@ class Server:
         }
         return b'{"data":[' + rows + b'],"meta":' + msgspec.json.encode(meta) + b"}"
 
-    def _small_page(self, resource: str) -> bytes:
-        rows = self._company.rows(resource)[:MOST]
-        meta: dict[str, Any] = {"limit": MOST, "total": len(rows), "has_next_page": False, "has_previous_page": False}
-        return msgspec.json.encode({"data": rows, "meta": meta})
+
+def _rests(*, integers: bool) -> list[bytes]:
+    """Each row without its id, which comes first: a row is its number and the rest of its text."""
+    company = Company(DIFFERENT, integer_ids=integers)
+    return [
+        msgspec.json.encode({name: value for name, value in row.items() if name != "id"})[1:]
+        for row in company.rows(EMPLOYEES)
+    ]
+
+
+async def _answer(send: Send, body: bytes, status: int = 200) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def main() -> None:
     """Serve on a free port of the loopback, and say which."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--latency", type=float, default=0.0)
-    options = parser.parse_args()
-    server = Server(options.rows, options.latency)
-    # The protocol is named, because asyncio sends small answers without delay on such sockets only.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(512)
+    options: dict[str, Any] = {"lifespan": "off", "log_level": "critical", "access_log": False, "ws": "none"}
+    config = uvicorn.Config(Server(), http="httptools", loop="uvloop", **options)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-        config = uvicorn.Config(server, lifespan="off", log_level="critical", access_log=False, ws="none")
         uvicorn.Server(config).run([listening])
 
 
