@@ -37,8 +37,8 @@ format: .venv/.installed ## Format, and mend what can be mended
 docs: .venv/.installed ## Write the generated parts of the documents again
 	$(BIN)/python -m scripts.streams_table
 
-bench: .meltano/.installed ## Measure, side by side with others (takes a while)
-	$(BIN)/python -m benchmarks.run
+bench: .bench/.installed .meltano/.installed ## Measure, side by side with others (takes a while)
+	@.bench/venv/bin/python -m benchmarks.run $(ARGS)
 
 build: .venv/.installed ## Build the wheel and the source archive into dist/
 	$(UV) build
@@ -60,6 +60,10 @@ clean: ## Remove what was made here, but not your output and the state of your r
 
 .venv/.installed: .venv-uv/.installed pyproject.toml uv.lock
 	@$(UV) sync --quiet --frozen --all-extras --python .venv-uv/bin/python
+	@touch $@
+
+.bench/.installed: .venv-uv/.installed pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --quiet --frozen --all-extras --group bench --python .venv-uv/bin/python
 	@touch $@
 
 .meltano/.installed: .venv/.installed meltano.yml

@@ -1,0 +1,1 @@
+"""The tap side by side with others: `make bench`. Not part of the package."""

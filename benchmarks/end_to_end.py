@@ -1,0 +1,133 @@
+"""The whole way: `meltano run tap-factorialhr target-postgres` into a real PostgreSQL, and whose time it is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+from benchmarks.competitors.measuring import API_KEY
+from benchmarks.process import FOLDER, FailedError, run
+from benchmarks.results import EndToEnd
+from benchmarks.taps import tap_command
+from scripts.demo import row_counts
+from scripts.meltano import MeltanoProject
+from scripts.postgres import embedded_postgres
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from benchmarks.serving import Pages
+
+TAP, LOADER, MELTANO = "tap-factorialhr", "target-postgres", "meltano"
+EVERY = 0.05
+
+
+class CpuWatch:
+    """Looks now and then at how much of the processor the tap, the loader and Meltano have used."""
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[str, int], float] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def seconds(self) -> Counter[str]:
+        """Seconds of the processor, by who used them."""
+        total: Counter[str] = Counter()
+        for (who, _), seconds in self._used.items():
+            total[who] += seconds
+        return total
+
+    def _watch(self) -> None:
+        runner = psutil.Process()
+        while not self._over.wait(EVERY):
+            for process in runner.children(recursive=True):
+                try:
+                    self._look(process)
+                except psutil.Error:  # it has just ended
+                    continue
+
+    def _look(self, process: psutil.Process) -> None:
+        # The command is the interpreter and the script, whose name says who it is.
+        for part in process.cmdline()[:2]:
+            if (who := Path(part).name) in {TAP, LOADER, MELTANO}:
+                times = process.cpu_times()
+                self._used[who, process.pid] = times.user + times.system
+
+
+def measure(pages: Pages, folder: Path, versions: dict[str, str], *, quick: bool) -> EndToEnd:
+    """Move the employees, each round into a schema of its own; a small run before is not counted."""
+    rows = 2_000 if quick else 20_000
+    found = EndToEnd(rows)
+    with embedded_postgres(folder / "postgres") as url:
+        project = MeltanoProject(folder / "project", settings(pages, url))
+        move(pages, project, url, EndToEnd(100), "warm_up")
+        for number in range(1 if quick else 3):
+            move(pages, project, url, found, f"round_{number}")
+            print(f"into PostgreSQL: {found.wall[-1]:.1f} s", flush=True)
+            found.tap_alone.append(alone(pages, folder))
+        versions["PostgreSQL"] = server_version(url)
+    return found
+
+
+def settings(pages: Pages, url: str) -> dict[str, str]:
+    """What Meltano and its plugins are told."""
+    return {
+        "TAP_FACTORIALHR_BASE_URL": pages.address,
+        "TAP_FACTORIALHR_API_KEY": API_KEY,
+        "TAP_FACTORIALHR__SELECT": json.dumps(["employees.*"]),
+        "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+def move(pages: Pages, project: MeltanoProject, url: str, found: EndToEnd, schema: str) -> None:
+    """One run.
+
+    Raises:
+        FailedError: It failed, or rows are missing.
+    """
+    pages.set(found.rows, 0)
+    project.settings["TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA"] = schema
+    log = FOLDER / "meltano.log"
+    began = time.monotonic()
+    with log.open("w") as output, CpuWatch() as watch:
+        done = project("run", "--full-refresh", TAP, LOADER, stdout=output, stderr=subprocess.STDOUT)
+    wall = time.monotonic() - began
+    counts = row_counts(url, schema)
+    if done.returncode or counts != {"employees": found.rows}:
+        raise FailedError(f"meltano run: exit code {done.returncode}, {counts}; see .bench/{log.name}")
+    found.wall.append(round(wall, 3))
+    for who, used in ((TAP, found.tap_cpu), (LOADER, found.loader_cpu), (MELTANO, found.meltano_cpu)):
+        used.append(round(watch.seconds[who], 2))
+
+
+def alone(pages: Pages, folder: Path) -> float:
+    """Seconds of the tap alone, the whole process, to nowhere."""
+    command = tap_command(folder, {"base_url": pages.address, "api_key": API_KEY}, "employees")
+    return round(run(command).wall, 3)
+
+
+def server_version(url: str) -> str:
+    """The version of PostgreSQL."""
+    import psycopg  # noqa: PLC0415 (the runner stays small while others are measured)
+
+    with psycopg.connect(url) as connection:
+        return str(connection.info.parameter_status("server_version"))

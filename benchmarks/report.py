@@ -1,0 +1,183 @@
+"""The results as a page and a plot: `python -m benchmarks.report` writes both again from `benchmarks/results.json`."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from benchmarks.readers import FLOORS, OWN
+from benchmarks.results import Results
+from benchmarks.serving import PROJECT
+from scripts.streams_table import between_marks, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchmarks.results import EndToEnd, Memory, Reading, Streams
+
+RESULTS = PROJECT / "benchmarks" / "results.json"
+PAGE = PROJECT / "docs" / "benchmarks.md"
+PLOT = PROJECT / "docs" / "benchmarks.svg"
+
+
+def write(results: Results, folder: Path | None = None) -> None:
+    """Write the results, the page and the plot; into a folder, where they are not those of a full run."""
+    from benchmarks.plot import draw  # noqa: PLC0415 (a large library, needed at the end alone)
+
+    kept, page, plot = (folder / path.name if folder else path for path in (RESULTS, PAGE, PLOT))
+    kept.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    page.write_text(between_marks(PAGE.read_text(), "results", list(lines(results))))
+    if results.readers:
+        draw(results, plot)
+    print("\n".join(str(path.relative_to(PROJECT)) for path in (kept, page, plot)))
+
+
+def lines(results: Results) -> Iterator[str]:
+    """The generated part of the page."""
+    yield from _where(results)
+    if results.readers:
+        yield from _readers(results.readers)
+    if results.streams:
+        yield from _streams(results.streams)
+    if results.memory:
+        yield from _memory(results.memory)
+    if results.postgres:
+        yield from _postgres(results.postgres)
+
+
+def _where(results: Results) -> Iterator[str]:
+    on = results.machine
+    yield (
+        f"Measured on {results.date} in {results.minutes:.0f} minutes, on {on.processor}, {on.cores} cores, "
+        f"{on.memory_gib:g} GiB, {on.system}, Python {on.python}."
+    )
+    yield ""
+    yield "Versions: " + ", ".join(f"{name} {version}" for name, version in results.versions.items()) + "."
+    yield ""
+
+
+def _readers(readings: list[Reading]) -> Iterator[str]:
+    by_latency: dict[float, list[Reading]] = {}
+    for reading in readings:
+        by_latency.setdefault(reading.latency, []).append(reading)
+    yield "### Readers"
+    yield ""
+    yield "Rows a second, and in brackets the share of the faster floor."
+    yield ""
+    head = ("reader", *(_column(found[0]) for found in by_latency.values()), "whole process", "memory")
+    rates = [_rates(found) for found in by_latency.values()]
+    yield from table(head, (_reader_row(reading, rates) for reading in readings[: len(rates[0])]))
+    yield ""
+    quick = next(iter(by_latency.values()))
+    yield (
+        f"The whole process (start of Python, imports, everything) and the most memory are those of {quick[0].rows:,} "
+        f"rows at {quick[0].latency * 1000:.0f} ms. {_spread(readings)}"
+    )
+    yield ""
+    yield from _failures(readings)
+    yield "![Rows a second of each reader](benchmarks.svg)"
+    yield ""
+
+
+def _column(reading: Reading) -> str:
+    return f"{reading.latency * 1000:.0f} ms, {reading.rows:,} rows × {len(reading.seconds)}"
+
+
+def _reader_row(reading: Reading, rates: list[dict[str, str]]) -> tuple[str, ...]:
+    name = reading.reader
+    return (
+        f"**{name}**" if name in OWN else name,
+        *(rate[name] for rate in rates),
+        f"{median(reading.wall):.2f} s" if reading.wall else "",
+        f"{reading.max_rss_kb / 1000:.0f} MB" if reading.max_rss_kb else "",
+    )
+
+
+def _rates(readings: list[Reading]) -> dict[str, str]:
+    floor = max(reading.rate for reading in readings if reading.reader in FLOORS)
+    return {
+        reading.reader: f"{reading.rate:,.0f} ({reading.rate / floor:.0%})" if reading.rate else "failed"
+        for reading in readings
+    }
+
+
+def _spread(readings: list[Reading]) -> str:
+    spreads = [max(reading.seconds) / min(reading.seconds) - 1 for reading in readings if len(reading.seconds) > 1]
+    if not spreads:
+        return ""
+    return (
+        f"Between a reader's slowest and fastest round lay {median(spreads):.0%} in the middle, "
+        f"and {max(spreads):.0%} at the most."
+    )
+
+
+def _failures(readings: list[Reading]) -> Iterator[str]:
+    for reading in readings:
+        if reading.error:
+            yield f"- {reading.reader} at {reading.latency * 1000:.0f} ms could not be measured: `{reading.error}`"
+            yield ""
+
+
+def _streams(found: list[Streams]) -> Iterator[str]:
+    beside, after = sorted(found, key=lambda streams: -streams.concurrency)
+    yield "### Many small streams"
+    yield ""
+    yield (
+        f"All {beside.streams} streams of a small company, {beside.records:,} records, "
+        f"at {beside.latency * 1000:.0f} ms a request."
+    )
+    yield ""
+    yield from table(
+        ("concurrency", "requests", "most at once", "first request to end", "whole process"),
+        (
+            (
+                str(one.concurrency),
+                str(one.requests),
+                str(one.most_at_once),
+                f"{median(one.seconds):.2f} s",
+                f"{median(one.wall):.2f} s",
+            )
+            for one in (after, beside)
+        ),
+    )
+    yield ""
+    ratio = median(after.seconds) / median(beside.seconds)
+    yield f"Concurrency {beside.concurrency} is {ratio:.1f} times as fast as one request after the other."
+    yield ""
+
+
+def _memory(found: list[Memory]) -> Iterator[str]:
+    yield "### Memory"
+    yield ""
+    yield "The tap at its default concurrency, its messages to nowhere; the whole process at its largest."
+    yield ""
+    yield from table(
+        ("rows", "memory", "rows a second"),
+        ((f"{one.rows:,}", f"{one.max_rss_kb / 1000:.0f} MB", f"{one.rows / one.seconds:,.0f}") for one in found),
+    )
+    yield ""
+
+
+def _postgres(found: EndToEnd) -> Iterator[str]:
+    wall, alone = median(found.wall), median(found.tap_alone)
+    used = {"the tap": found.tap_cpu, "the loader": found.loader_cpu, "Meltano": found.meltano_cpu}
+    total = sum(map(median, used.values()))
+    yield "### Into PostgreSQL with Meltano"
+    yield ""
+    yield (
+        f"`meltano run tap-factorialhr target-postgres` moves {found.rows:,} employees in {wall:.1f} s. The tap alone, "
+        f"its messages to nowhere, takes {alone:.1f} s, {alone / wall:.0%} of that. Time of the processor:"
+    )
+    yield ""
+    yield from table(
+        ("who", "seconds", "share"),
+        ((who, f"{median(seconds):.1f}", f"{median(seconds) / total:.0%}") for who, seconds in used.items()),
+    )
+    yield ""
+
+
+if __name__ == "__main__":
+    write(msgspec.json.decode(RESULTS.read_bytes(), type=Results))

@@ -1,0 +1,76 @@
+"""All benchmarks in one run, on one machine: `make bench`.
+
+A full run writes `docs/benchmarks.md`, `docs/benchmarks.svg` and `benchmarks/results.json`. One with `--quick` or
+`--only` writes the same three into `.bench/`, as its numbers do not belong side by side with others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import end_to_end, parts, readers, report
+from benchmarks.machine import machine, versions
+from benchmarks.process import FOLDER, FailedError
+from benchmarks.results import Results
+from benchmarks.serving import Pages
+
+PARTS = ("readers", "streams", "memory", "postgres")
+
+
+def main() -> int:
+    """Run what was asked for.
+
+    Returns:
+        The exit code.
+    """
+    options = _options()
+    FOLDER.mkdir(exist_ok=True)
+    try:
+        results = measure(options.only, quick=options.quick)
+    except FailedError as error:
+        print(f"The benchmarks failed: {error}", file=sys.stderr)
+        return 1
+    whole = not options.quick and set(options.only) == set(PARTS)
+    report.write(results, None if whole else FOLDER)
+    return 0
+
+
+def measure(only: list[str], *, quick: bool) -> Results:
+    """Run these parts, the small processes first, while the runner is small itself."""
+    began = time.monotonic()
+    results = Results(str(datetime.now(UTC).date()), machine(), versions())
+    with Pages() as pages, TemporaryDirectory(dir=FOLDER) as temporary:
+        folder = Path(temporary)
+        if "readers" in only:
+            results.readers = list(readers.measure(pages, folder, quick=quick))
+        if "streams" in only:
+            results.streams = parts.small_streams(folder, quick=quick)
+        if "memory" in only:
+            results.memory = list(parts.memory(pages, folder, quick=quick))
+        if "postgres" in only:
+            results.postgres = end_to_end.measure(pages, folder, results.versions, quick=quick)
+    results.minutes = round((time.monotonic() - began) / 60, 1)
+    return results
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure the tap side by side with others.")
+    parser.add_argument("--quick", action="store_true", help="fewer rows and rounds, to see that everything runs")
+    parser.add_argument("--only", type=_parts, default=list(PARTS), metavar="PART,...", help=", ".join(PARTS))
+    return parser.parse_args()
+
+
+def _parts(value: str) -> list[str]:
+    chosen = value.split(",")
+    if unknown := set(chosen) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"there is no part {', '.join(sorted(unknown))}")
+    return chosen
+
+
+if __name__ == "__main__":
+    sys.exit(main())
