@@ -6,7 +6,6 @@ import json
 import subprocess
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from benchmarks.serving import Pages
 
-TAP, LOADER, MELTANO = "tap-factorialhr", "target-postgres", "meltano"
+WHO = TAP, LOADER, MELTANO = "tap-factorialhr", "target-postgres", "meltano"
 EVERY = 0.05
 
 
@@ -48,12 +47,9 @@ class CpuWatch:
         self._thread.join()
 
     @property
-    def seconds(self) -> Counter[str]:
+    def seconds(self) -> dict[str, float]:
         """Seconds of the processor, by who used them."""
-        total: Counter[str] = Counter()
-        for (who, _), seconds in self._used.items():
-            total[who] += seconds
-        return total
+        return {name: sum(used for (who, _), used in self._used.items() if who == name) for name in WHO}
 
     def _watch(self) -> None:
         runner = psutil.Process()
@@ -67,7 +63,7 @@ class CpuWatch:
     def _look(self, process: psutil.Process) -> None:
         # The command is the interpreter and the script, whose name says who it is.
         for part in process.cmdline()[:2]:
-            if (who := Path(part).name) in {TAP, LOADER, MELTANO}:
+            if (who := Path(part).name) in WHO:
                 times = process.cpu_times()
                 self._used[who, process.pid] = times.user + times.system
 

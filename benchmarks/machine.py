@@ -45,7 +45,7 @@ def _processor() -> str:
 
 def _commit() -> str:
     done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 (whichever git there is)
+        ["git", "rev-parse", "--short", "HEAD"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -57,4 +57,4 @@ def _commit() -> str:
 def _loader() -> dict[str, str]:
     folders = (PROJECT / ".meltano" / "loaders" / "target-postgres" / "venv").glob("lib/python*/site-packages")
     found = distributions(path=list(map(str, folders)), name=LOADER)
-    return {LOADER: one.version for one in found}
+    return {one.name: one.version for one in found}

@@ -24,7 +24,9 @@ def draw(results: Results, path: Path) -> None:
     mpl.use("agg")
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": path.name, "font.family": "sans-serif", "font.size": 9}
     latencies = sorted({reading.latency for reading in results.readers})
-    figure, panels = plt.subplots(1, len(latencies), figsize=(11, 3.6), sharey=True, squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(
+        1, len(latencies), figsize=(11, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
     for panel, latency in zip(panels[0], latencies, strict=True):
         _panel(panel, [reading for reading in results.readers if reading.latency == latency])
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

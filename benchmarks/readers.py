@@ -91,7 +91,7 @@ class Tap:
         return [sys.executable, "-m", f"benchmarks.competitors.{self.module}", "--config", config]
 
 
-READERS = (
+READERS: tuple[Script | Tap, ...] = (
     Script(FLOORS[0], "floor", arguments=("8",)),
     Script(FLOORS[1], "floor", arguments=("1",)),
     Tap(OWN[0]),
@@ -122,7 +122,9 @@ def _interleaved(pages: Pages, folder: Path, plan: Plan, note: str = "") -> list
             if reading.error is None:
                 _add(reader, reading, pages, folder)
                 said = reading.error or f"{plan.rows / reading.seconds[-1]:9,.0f} rows/s"
-                print(f"{note or f'round {number}':8} {plan.latency * 1000:3.0f} ms  {reader.name:31} {said}", flush=True)
+                print(
+                    f"{note or f'round {number}':8} {plan.latency * 1000:3.0f} ms  {reader.name:31} {said}", flush=True
+                )
     return readings
 
 

@@ -83,7 +83,12 @@ def _readers(readings: list[Reading]) -> Iterator[str]:
 
 
 def _column(reading: Reading) -> str:
-    return f"{reading.latency * 1000:.0f} ms, {reading.rows:,} rows × {len(reading.seconds)}"
+    return f"{reading.latency * 1000:.0f} ms, {reading.rows:,} rows, {_rounds(reading)}"
+
+
+def _rounds(reading: Reading) -> str:
+    number = len(reading.seconds)
+    return "one round" if number == 1 else f"{number} rounds"
 
 
 def _reader_row(reading: Reading, rates: list[dict[str, str]]) -> tuple[str, ...]:

@@ -59,7 +59,9 @@ def measure(only: list[str], *, quick: bool) -> Results:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="Measure the tap side by side with others.")
+    parser = argparse.ArgumentParser(
+        prog="make bench ARGS=...", description="Measure the tap side by side with others."
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds, to see that everything runs")
     parser.add_argument("--only", type=_parts, default=list(PARTS), metavar="PART,...", help=", ".join(PARTS))
     return parser.parse_args()
