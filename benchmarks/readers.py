@@ -43,6 +43,7 @@ class Sample:
 
     rows: int
     seconds: float
+    max_rss_kb: int
     process: Finished
 
 
@@ -62,7 +63,7 @@ class Script:
         module = f"benchmarks.competitors.{self.module}"
         finished = run([python, "-m", module, pages.address, *self.arguments], output)
         said = json.loads(output.read_text().splitlines()[-1])
-        return Sample(said["rows"], said["seconds"], finished)
+        return Sample(said["rows"], said["seconds"], said["max_rss_kb"], finished)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Tap:
         assert first is not None
         rows = count_records(output)
         output.unlink()  # before the system writes it to the disk while the next one is measured
-        return Sample(rows, finished.ended - first, finished)
+        return Sample(rows, finished.ended - first, finished.max_rss_kb, finished)
 
     def _command(self, folder: Path, settings: dict[str, Any]) -> list[str | Path]:
         if self.module is None:
@@ -141,5 +142,5 @@ def _add(reader: Script | Tap, reading: Reading, pages: Pages, folder: Path) -> 
     reading.seconds.append(round(sample.seconds, 4))
     reading.wall.append(round(sample.process.wall, 4))
     reading.cpu.append(round(sample.process.cpu, 4))
-    reading.max_rss_kb = max(reading.max_rss_kb, sample.process.max_rss_kb)
+    reading.max_rss_kb = max(reading.max_rss_kb, sample.max_rss_kb)
     reading.most_at_once = max(reading.most_at_once, pages.record.most_at_once)

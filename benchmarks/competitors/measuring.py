@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,5 +23,12 @@ def measure(read: Callable[[str], int]) -> None:
     began = time.perf_counter()
     rows = read(sys.argv[1])
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"rows": rows, "seconds": seconds, "max_rss_kb": peak}))
+    print(json.dumps({"rows": rows, "seconds": seconds, "max_rss_kb": peak_kb()}))
+
+
+def peak_kb() -> int:
+    """The most resident memory so far."""
+    status = Path("/proc/self/status")
+    if status.exists():  # what the system counts for the process is no less than what its parent had
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
