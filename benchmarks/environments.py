@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.process import FOLDER
+from benchmarks.process import FOLDER, FailedError
 from benchmarks.serving import PROJECT
 
 if TYPE_CHECKING:
@@ -23,7 +23,11 @@ PINNED = {
 
 
 def python_with(package: str) -> Path:
-    """The interpreter of the environment that has a pinned package, made when it is not there."""
+    """The interpreter of the environment that has a pinned package, made when it is not there.
+
+    Raises:
+        FailedError: It could not be made.
+    """
     folder = FOLDER / "competitors" / package
     requirement = f"{package}=={PINNED[package]}"
     made, python = folder / "made-for.txt", folder / "bin" / "python"
@@ -38,4 +42,5 @@ def python_with(package: str) -> Path:
 
 def _uv(*arguments: str) -> None:
     uv = PROJECT / ".venv-uv" / "bin" / "uv"
-    subprocess.run([uv, "--quiet", *arguments], cwd=PROJECT, check=True)
+    if subprocess.run([uv, "--quiet", *arguments], cwd=PROJECT, check=False).returncode:
+        raise FailedError(f"uv {' '.join(arguments[:2])} failed".replace(f"{PROJECT}/", ""))

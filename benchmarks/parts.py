@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.competitors.measuring import API_KEY
-from benchmarks.process import run
+from benchmarks.competitors.measuring import API_KEY, PAGE_SIZE
+from benchmarks.process import FailedError, run
 from benchmarks.results import Memory, Streams
 from benchmarks.serving import Company
 from benchmarks.taps import count_records, tap_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from benchmarks.serving import Pages
@@ -48,14 +47,18 @@ def _read_company(company: Company, streams: Streams, folder: Path) -> None:
     streams.wall.append(round(finished.wall, 4))
 
 
-def memory(pages: Pages, folder: Path, *, quick: bool) -> Iterator[Memory]:
+def memory(pages: Pages, folder: Path, *, quick: bool) -> list[Memory]:
     """The tap's memory over a growing number of employees; the messages go nowhere, as there are gigabytes of them."""
-    for rows in ROWS[:-1] if quick else ROWS:
-        pages.set(rows, 0)
-        settings = {"base_url": pages.address, "api_key": API_KEY}
-        finished = run(tap_command(folder, settings, "employees"))
-        record = pages.record
-        assert record.first is not None
-        found = Memory(rows, round(finished.ended - record.first, 4), finished.max_rss_kb)
-        print(f"{rows:9,} rows: {found.max_rss_kb / 1000:.0f} MB, {found.seconds:.1f} s", flush=True)
-        yield found
+    return [_memory(pages, folder, rows) for rows in (ROWS[:-1] if quick else ROWS)]
+
+
+def _memory(pages: Pages, folder: Path, rows: int) -> Memory:
+    pages.set(rows, 0)
+    settings = {"base_url": pages.address, "api_key": API_KEY}
+    finished = run(tap_command(folder, settings, "employees"))
+    record = pages.record
+    if record.requests * PAGE_SIZE < rows or record.first is None:
+        raise FailedError(f"{rows} rows were not read in {record.requests} requests")
+    found = Memory(rows, round(finished.ended - record.first, 4), finished.max_rss_kb)
+    print(f"{rows:9,} rows: {found.max_rss_kb / 1000:.0f} MB, {found.seconds:.1f} s", flush=True)
+    return found

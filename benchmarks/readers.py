@@ -15,8 +15,6 @@ from benchmarks.results import Reading
 from benchmarks.taps import count_records, tap_command, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from benchmarks.process import Finished
     from benchmarks.serving import Pages
 
@@ -106,14 +104,12 @@ READERS: tuple[Script | Tap, ...] = (
 )
 
 
-def measure(pages: Pages, folder: Path, *, quick: bool) -> Iterator[Reading]:
+def measure(pages: Pages, folder: Path, *, quick: bool) -> list[Reading]:
     """All readers, at each latency; a round before the first is not counted."""
     plans = QUICK if quick else FULL
     warm_up = Plan(0, plans[0].rows, 1)
-    for _ in _interleaved(pages, folder, warm_up, "warm-up"):
-        pass
-    for plan in plans:
-        yield from _interleaved(pages, folder, plan)
+    _interleaved(pages, folder, warm_up, "warm-up")
+    return [reading for plan in plans for reading in _interleaved(pages, folder, plan)]
 
 
 def _interleaved(pages: Pages, folder: Path, plan: Plan, note: str = "") -> list[Reading]:
