@@ -60,5 +60,5 @@ def _memory(pages: Pages, folder: Path, rows: int) -> Memory:
     if record.requests * PAGE_SIZE < rows or record.first is None:
         raise FailedError(f"{rows} rows were not read in {record.requests} requests")
     found = Memory(rows, round(finished.ended - record.first, 4), finished.max_rss_kb)
-    print(f"{rows:9,} rows: {found.max_rss_kb / 1000:.0f} MB, {found.seconds:.1f} s", flush=True)
+    print(f"{rows:9,} rows: {found.max_rss_kb / 1024:.0f} MiB, {found.seconds:.1f} s", flush=True)
     return found

@@ -139,4 +139,6 @@ def _add(reader: Script | Tap, reading: Reading, pages: Pages, folder: Path) -> 
     reading.wall.append(round(sample.process.wall, 4))
     reading.cpu.append(round(sample.process.cpu, 4))
     reading.max_rss_kb = max(reading.max_rss_kb, sample.max_rss_kb)
-    reading.most_at_once = max(reading.most_at_once, pages.record.most_at_once)
+    record = pages.record
+    reading.requests = record.requests
+    reading.most_at_once = max(reading.most_at_once, record.most_at_once)

@@ -38,6 +38,9 @@ def write(results: Results, folder: Path | None = None) -> None:
 def lines(results: Results) -> Iterator[str]:
     """The generated part of the page."""
     yield from _where(results)
+    for part, reason in results.failures.items():
+        yield f"- The part {part} could not be measured: `{reason}`"
+        yield ""
     if results.readers:
         yield from _readers(results.readers)
     if results.streams:
@@ -67,14 +70,15 @@ def _readers(readings: list[Reading]) -> Iterator[str]:
     yield ""
     yield "Rows a second, and in brackets the share of the faster floor."
     yield ""
-    head = ("reader", *(_column(found[0]) for found in by_latency.values()), "whole process", "memory")
+    columns = [_column(found[0]) for found in by_latency.values()]
+    head = ("reader", *columns, "requests", "whole process", "memory")
     rates = [_rates(found) for found in by_latency.values()]
     yield from table(head, (_reader_row(reading, rates) for reading in readings[: len(rates[0])]))
     yield ""
     quick = next(iter(by_latency.values()))
     yield (
-        f"The whole process (start of Python, imports, everything) and the most memory are those of {quick[0].rows:,} "
-        f"rows at {quick[0].latency * 1000:.0f} ms. {_spread(readings)}"
+        f"Requests, the whole process (with the start of Python and imports) and the most memory are those of "
+        f"{quick[0].rows:,} rows at {quick[0].latency * 1000:.0f} ms. {_spread(readings)}"
     )
     yield ""
     yield from _failures(readings)
@@ -96,8 +100,9 @@ def _reader_row(reading: Reading, rates: list[dict[str, str]]) -> tuple[str, ...
     return (
         f"**{name}**" if name in OWN else name,
         *(rate[name] for rate in rates),
+        str(reading.requests or ""),
         f"{median(reading.wall):.2f} s" if reading.wall else "",
-        f"{reading.max_rss_kb / 1000:.0f} MB" if reading.max_rss_kb else "",
+        _mib(reading.max_rss_kb) if reading.max_rss_kb else "",
     )
 
 
@@ -107,6 +112,10 @@ def _rates(readings: list[Reading]) -> dict[str, str]:
         reading.reader: f"{reading.rate:,.0f} ({reading.rate / floor:.0%})" if reading.rate else "failed"
         for reading in readings
     }
+
+
+def _mib(kib: int) -> str:
+    return f"{kib / 1024:.0f} MiB"
 
 
 def _spread(readings: list[Reading]) -> str:
@@ -161,7 +170,7 @@ def _memory(found: list[Memory]) -> Iterator[str]:
     yield ""
     yield from table(
         ("rows", "memory", "rows a second"),
-        ((f"{one.rows:,}", f"{one.max_rss_kb / 1000:.0f} MB", f"{one.rows / one.seconds:,.0f}") for one in found),
+        ((f"{one.rows:,}", _mib(one.max_rss_kb), f"{one.rows / one.seconds:,.0f}") for one in found),
     )
     yield ""
 

@@ -28,7 +28,8 @@ class Reading(msgspec.Struct):
         wall: Of each round, the whole process.
         cpu: Of each round, seconds of the processor that the whole process used.
         max_rss_kb: The most memory of all rounds.
-        most_at_once: Requests in flight at one time, at most.
+        requests: How many it sent.
+        most_at_once: Requests in flight at one time, at most; without latency the server sees one at a time.
         error: Why it has no numbers.
     """
 
@@ -39,6 +40,7 @@ class Reading(msgspec.Struct):
     wall: list[float] = []
     cpu: list[float] = []
     max_rss_kb: int = 0
+    requests: int = 0
     most_at_once: int = 0
     error: str | None = None
 
@@ -90,7 +92,7 @@ class EndToEnd(msgspec.Struct):
 
 
 class Results(msgspec.Struct):
-    """All of it."""
+    """All of it; `failures` says why a part has no numbers."""
 
     date: str
     machine: Machine
@@ -99,4 +101,5 @@ class Results(msgspec.Struct):
     streams: list[Streams] = []
     memory: list[Memory] = []
     postgres: EndToEnd | None = None
+    failures: dict[str, str] = {}
     minutes: float = 0.0
