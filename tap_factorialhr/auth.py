@@ -145,6 +145,9 @@ class TokenStore(Protocol):
     def exclusive(self) -> AbstractContextManager[None]:
         """Keeps everybody else who shares the session from renewing it."""
 
+    def prepare(self) -> None:
+        """Makes sure, as far as that goes, that a new session could be kept."""
+
     def save(self, session: OAuthSession) -> None:
         """Keeps a new session; when this returns, it will not be lost."""
 
@@ -167,6 +170,9 @@ class TokenMemory:
     def exclusive(self) -> Iterator[None]:
         """Nobody else can renew this session."""
         yield
+
+    def prepare(self) -> None:
+        """There is always room for one session."""
 
     def save(self, session: OAuthSession) -> None:
         """Remember the session until the end of the run."""
@@ -257,6 +263,7 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
         failure = _Failure("")
         for is_last in (False, True):
             _check_age(current)
+            self._store.prepare()
             outcome = self._client.refresh(current)
             if isinstance(outcome, OAuthSession):
                 self._keep(outcome)

@@ -8,26 +8,28 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import ssl
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import backoff
 import requests
-import requests.adapters
 import urllib3
 
 from tap_factorialhr import records
 from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
 from tap_factorialhr.pagination import EnvelopeError, Page
+from tap_factorialhr.watchdog import LONGEST_ANSWER, WatchedAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from backoff.types import Details
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-factorialhr")
 
 RETRIED = frozenset({408, 425, 429})
+OVERDUE = frozenset({408, 504})
 UNAVAILABLE = frozenset({402, 403, 404, 410})
 """A product that the company has not bought, or rows that the credentials may not see (API notes, "Errors")."""
 GONE = frozenset({"HTTP 404", "HTTP 410"})
@@ -50,10 +53,16 @@ RETRY_BUDGET = 1800.0
 LARGEST_BODY = 256 * 1024 * 1024
 """Bytes of one decoded answer at the most: unpaginated resources of large companies are the largest."""
 
+LARGE_BODY = 1024 * 1024
+"""Bytes from which on an answer is looked at for `MOST_VALUES` and `MOST_OBJECTS` before it is decoded."""
+MOST_VALUES = 16_000_000
+"""Values of one answer at the most: short ones need many times the memory of their text."""
+MOST_OBJECTS = 4_000_000
+"""Objects and arrays of one answer at the most, for the same reason."""
 LARGEST_ERROR_BODY = 64 * 1024
 """Bytes of the answer to a failed request that are read: enough to find the parameter at fault."""
-LONGEST_ANSWER = 4
-"""How many times ``request_timeout`` an answer's body may take in all, so that one that drips does come to an end."""
+LARGE_TURN = 32 * 1024 * 1024
+"""Bytes from which on the rest of an answer is read and decoded while no other thread does so with a large one."""
 
 _CHUNK = 256 * 1024
 
@@ -73,6 +82,10 @@ class RetriableError(FactorialError):
 
 class SlowError(RetriableError):
     """No answer within the time-out."""
+
+
+class OverdueError(RetriableError):
+    """The server itself says that it took too long."""
 
 
 class LargeError(FactorialError):
@@ -103,7 +116,8 @@ class Session(requests.Session):
         super().__init__()
         environment = self.merge_environment_settings(base_url, {}, stream=None, verify=None, cert=None)
         self.trust_env = False
-        adapter = requests.adapters.HTTPAdapter(pool_connections=2, pool_maxsize=connections)
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        adapter = WatchedAdapter(pool_connections=2, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
         # It logs requests with the values of their parameters, and headers that it cannot parse.
@@ -139,15 +153,29 @@ class Client:
         timeout: tuple[float, float],
         max_retries: int,
         concurrency: int = 1,
+        parameters: Callable[[str], Iterable[str]] = lambda _: (),
     ) -> None:
-        """Take what all requests share; the time-outs are seconds to connect and seconds between two reads."""
+        """Take what all requests share.
+
+        Args:
+            base_url: Where the API is.
+            api_version: The version of the API.
+            session: The HTTP session.
+            authenticator: Puts the credentials on each request.
+            timeout: Seconds to connect, and seconds between two reads.
+            max_retries: How often a failed request is sent again.
+            concurrency: Requests in flight at the most.
+            parameters: The names of the parameters that a resource knows, to tell which one an error is about.
+        """
         self._resources = f"{base_url.rstrip('/')}/api/{api_version}/resources/"
         self._session = session
         self._authenticator = authenticator
         self._timeout = timeout
         self._max_retries = max_retries
+        self._parameters = parameters
         self.throttle = Throttle(concurrency)
         self._counting = threading.Lock()
+        self._large = threading.Lock()
         self.requests: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
 
@@ -193,27 +221,29 @@ class Client:
         except SlowError as error:
             raise SlowError(f"{stream}: {error}; raise request_timeout, or try again later") from None
         except RetriableError as error:
-            raise RetriableError(
-                f"{stream}: {error}, given up after {self._max_retries} retries; try again later"
-            ) from None
+            kind = SlowError if isinstance(error, OverdueError) else RetriableError
+            raise kind(f"{stream}: {error}, given up after {self._max_retries} retries; try again later") from None
 
     def _get(self, stream: str, path: str, params: Params) -> Page:
-        with self.throttle.slot() as began:
-            response, body = self._send(stream, path, params)
-            if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
-                response, body = self._send(stream, path, params)
-            if response.status_code == requests.codes.too_many_requests:
-                self.throttle.slow_down(began)
-            self._check_status(stream, params, response, body)
-        self.throttle.note_good()
-        try:
-            return Page.from_response(records.decode_answer(body))
-        except EnvelopeError as error:
-            raise RetriableError(f"HTTP 200 without the API's envelope ({error})") from None
-        except ValueError:
-            raise RetriableError("HTTP 200 that is not JSON") from None
+        with ExitStack() as turn:
+            with self.throttle.slot() as began:
+                response, body = self._send(stream, path, params, turn)
+                if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
+                    response, body = self._send(stream, path, params, turn)
+                if response.status_code == requests.codes.too_many_requests:
+                    self.throttle.slow_down(began)
+                self._check_status(stream, path, params, response, body)
+            self.throttle.note_good()
+            if len(body) > LARGE_BODY:
+                _check_values(stream, body)
+            try:
+                return Page.from_response(records.decode_answer(body))
+            except EnvelopeError as error:
+                raise RetriableError(f"HTTP 200 without the API's envelope ({error})") from None
+            except ValueError as error:
+                raise RetriableError(f"HTTP 200 that is not JSON ({error})") from None
 
-    def _send(self, stream: str, path: str, params: Params) -> tuple[requests.Response, bytearray]:
+    def _send(self, stream: str, path: str, params: Params, turn: ExitStack) -> tuple[requests.Response, bytearray]:
         self._count(self.requests, stream)
         try:
             with self._session.get(
@@ -224,7 +254,7 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return response, self._read(stream, response)
+                return response, self._read(stream, response, turn)
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # Such as a connection that ends in the handshake.
                 raise RetriableError("the TLS connection failed") from None
@@ -241,15 +271,18 @@ class Client:
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
             raise RetriableError("the connection broke") from None
 
-    def _read(self, stream: str, response: requests.Response) -> bytearray:
+    def _read(self, stream: str, response: requests.Response, turn: ExitStack) -> bytearray:
         """The decoded body, within bounds of size and time; of an error no more than its beginning."""
-        body = bytearray()
+        body, has_turn = bytearray(), False
         deadline = time.monotonic() + LONGEST_ANSWER * self._timeout[1]
         # As it comes: a reader that waits until its chunk is full would not notice a body that drips.
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
             body += chunk
             if response.status_code != requests.codes.ok and len(body) > LARGEST_ERROR_BODY:
                 break
+            if len(body) > LARGE_TURN and not has_turn:
+                turn.enter_context(self._large)
+                has_turn, deadline = True, time.monotonic() + LONGEST_ANSWER * self._timeout[1]
             if len(body) > LARGEST_BODY:
                 raise LargeError(
                     f"{stream}: an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does not "
@@ -259,7 +292,9 @@ class Client:
                 raise SlowError("the answer does not come to its end in time")
         return body
 
-    def _check_status(self, stream: str, params: Params, response: requests.Response, body: bytearray) -> None:
+    def _check_status(
+        self, stream: str, path: str, params: Params, response: requests.Response, body: bytearray
+    ) -> None:
         status = response.status_code
         if status == requests.codes.ok:
             return
@@ -270,17 +305,21 @@ class Client:
             )
         if status in UNAVAILABLE:
             raise UnavailableError(f"HTTP {status}")
-        if status in RETRIED or status >= requests.codes.internal_server_error:
+        if (
+            status in RETRIED
+            or status >= requests.codes.internal_server_error
+            or status < requests.codes.multiple_choices
+        ):
             wait = _retry_after(response.headers.get("Retry-After"))
             if status == requests.codes.too_many_requests or wait:
                 self.throttle.pause(wait or 1.0)
-            raise RetriableError(f"HTTP {status}", wait)
+            raise (OverdueError if status in OVERDUE else RetriableError)(f"HTTP {status}", wait)
         if response.is_redirect or requests.codes.multiple_choices <= status < requests.codes.bad_request:
             raise FactorialError(
                 f"{stream}: HTTP {status}, a redirect, which is not followed so that credentials stay with "
                 "base_url's host; check base_url"
             )
-        named = _named_parameter(params, body)
+        named = _named_parameter({*(name for name, _ in params), *self._parameters(path)}, body)
         raise RejectedError(
             f"{stream}: HTTP {status}, the API rejects the request"
             + (f" because of the parameter {named}" if named else "")
@@ -290,6 +329,15 @@ class Client:
     def _count(self, counter: Counter[str], stream: str) -> None:
         with self._counting:
             counter[stream] += 1
+
+
+def _check_values(stream: str, body: bytearray) -> None:
+    """Refuse an answer that would need far more memory than it is long."""
+    if body.count(b",") > MOST_VALUES or body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
+        raise LargeError(
+            f"{stream}: an answer holds more than {MOST_OBJECTS:,} objects or {MOST_VALUES:,} values, which the tap "
+            "does not take in; use smaller windows (window_days)"
+        )
 
 
 class Throttle:
@@ -354,12 +402,13 @@ class Throttle:
 
 
 def _waits() -> Generator[float, Any, None]:
-    """Seconds before each retry: what the server asks for, else twice as many each time, with jitter."""
+    """Seconds before each retry: twice as many each time, with jitter, and no less than the server asks for."""
     error = yield 0.0
     wait = 1.0
     while True:
-        asked = getattr(error, "retry_after", None)
-        error = yield asked if asked is not None else random.uniform(wait / 2, wait)  # noqa: S311
+        asked = getattr(error, "retry_after", None) or 0.0
+        # Beyond what is asked for, a little of our own, so that not all threads come back in the same instant.
+        error = yield max(asked, random.uniform(wait / 2, wait))  # noqa: S311
         wait = min(wait * 2, LONGEST_WAIT)
 
 
@@ -377,7 +426,7 @@ def _retry_after(value: str | None) -> float | None:
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 (NaN)
 
 
-def _named_parameter(params: Params, body: bytearray) -> str | None:
-    """The first parameter of the request that the body names; the body itself is never shown."""
-    text = body[:10_000].decode("utf-8", "replace")
-    return next((name for name, _ in params if name.removesuffix("[]") in text), None)
+def _named_parameter(names: Iterable[str], body: bytearray) -> str | None:
+    """The parameter that the body of an error names as a whole word; the body itself is never shown."""
+    words = set(re.findall(r"\w+", body[:10_000].decode("utf-8", "replace")))
+    return max((name for name in names if name.removesuffix("[]") in words), key=len, default=None)

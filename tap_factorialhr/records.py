@@ -142,7 +142,7 @@ def decode(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
     if problem and (mended := _without_lone_surrogates(body)) != body:
         value, problem = _decoded(mended)
     if problem:
-        raise ValueError(f"cannot be read as JSON: {problem}")
+        raise ValueError(problem)
     return value
 
 
@@ -156,8 +156,8 @@ def _decoded(body: bytes | bytearray) -> tuple[Any, str]:
         return None, "nested too deeply"
     except InvalidOperation:
         return None, "a number out of range"
-    except msgspec.DecodeError as error:
-        return None, str(error)
+    except msgspec.DecodeError:
+        return None, "malformed"
 
 
 def _without_lone_surrogates(body: bytes | bytearray) -> bytes:
@@ -239,10 +239,11 @@ class Shaper:
             values = "1 value was" if count == 1 else f"{count} values were"
             yield f"{values} not of the declared type and became null in field {path}"
         if self.unknown:
-            names = ", ".join(_printable(name) for name in sorted(self.unknown)[:_MAX_NAMED])
-            rest = len(self.unknown) - _MAX_NAMED
-            more = f" and {rest} more" if rest > 0 else ""
-            yield f"fields left out, as this version of the API document does not know them: {names}{more}"
+            plain = sorted(name for name in self.unknown if name.replace(".", "_").isidentifier())[:_MAX_NAMED]
+            rest = len(self.unknown) - len(plain)
+            more = [f"{rest} more"] if rest else []  # What is no plain name may be a person's.
+            told = " and ".join([*([", ".join(plain)] if plain else []), *more])
+            yield f"fields left out, as this version of the API document does not know them: {told}"
 
     def _object(self, schema: JsonSchema, path: str, breadcrumb: Breadcrumb, selected: Selected | None) -> Reader:
         """A reader of objects with known fields; ``selected`` is None where all are."""
@@ -501,11 +502,6 @@ def _anything(value: Any, depth: int = _MAX_DEPTH) -> Any:  # noqa: ANN401
     elif kind is Decimal or kind is float:
         _number(value)
     return value
-
-
-def _printable(name: str) -> str:
-    """A field's name for a log: one line, and not longer than a name should be."""
-    return ascii(name[:100])[1:-1] if not name.isidentifier() or len(name) > 100 else name  # noqa: PLR2004
 
 
 _STRINGS: dict[Any, Reader] = {"date": _date, "date-time": _time_stamp}

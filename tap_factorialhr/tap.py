@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
-import re
 import threading
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.resources import Parent, Resource
 
-LOOPBACK = re.compile(r"^(localhost|127(\.\d{1,3}){3}|::1)$")
 LONGEST_CONNECT = 30.0
 """Seconds to connect at the most; ``request_timeout`` is for the answer."""
 STOP_GRACE = 4.0
@@ -282,6 +281,7 @@ class TapFactorialHR(Tap):
             timeout=self._timeout,
             max_retries=self.config["max_retries"],
             concurrency=self.config["concurrency"],
+            parameters=lambda path: self.document.resources[path].parameters,
         )
 
     @cached_property
@@ -480,6 +480,8 @@ class TapFactorialHR(Tap):
         except BrokenPipeError:
             # Told here, because click would end the process without a word.
             raise FactorialError("the target has gone away: it closed the pipe; see its own messages") from None
+        except OSError as error:
+            raise FactorialError(f"the messages cannot be written: {error.strerror or type(error).__name__}") from None
         except BaseException:
             # Even when it is the same again: what was written since the last one is to be followed by a STATE.
             cast("MessageWriter", self.message_writer).stdout.check = lambda: None
@@ -572,10 +574,17 @@ def check_base_url(url: str) -> None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ConfigError("base_url is no URL; it looks like https://api.factorialhr.com") from None
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or parts.username:
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or "@" in parts.netloc:
         raise ConfigError("base_url is no URL of a host; it looks like https://api.factorialhr.com")
-    if parts.scheme == "http" and not LOOPBACK.match(host):
+    if parts.scheme == "http" and not _is_this_machine(host):
         raise ConfigError("base_url must begin with https://; plain HTTP would show the credentials to others")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _load_json(option: str, file: IO[str] | None) -> dict[str, Any] | None:

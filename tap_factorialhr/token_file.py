@@ -61,6 +61,8 @@ LOG_IN_AGAIN = (
 _OWNER_ONLY = 0o600
 _OTHERS = 0o077
 _LARGEST_FILE = 1 << 20
+_ROOM = 1 << 16
+"""Bytes that must be free beside the token file: far more than a session needs."""
 # RFC 6749, appendix A: visible ASCII, and spaces inside. Anything else would break a header, and the error of
 # the library that sends the header would show the value.
 _SECRET = re.compile(r"[!-~](?:[ -~]*[!-~])?")
@@ -187,7 +189,7 @@ class TokenFile:
             document = self._read()
             if document is not None and not self._settings_win(document):
                 session = self._adopt(document)
-                self._try_to_write()
+                self.prepare()
                 return session
             if self._settings is None:
                 message = f"token_file {self._path} does not exist, and there is no refresh_token to make it from"
@@ -376,14 +378,23 @@ class TokenFile:
             raise SessionError(f"{message} ({_reason(error)}). It must belong to who runs the tap") from None
         LOGGER.warning("token_file %s was open to other users; it is now its owner's alone (mode 0600)", self._path)
 
-    def _try_to_write(self) -> None:
-        """Find out before the first request whether new tokens could be kept, while no token hangs on it."""
+    def prepare(self) -> None:
+        """Find out whether new tokens could be kept, while no token hangs on it. To be called under the lock.
+
+        Raises:
+            SessionError: They could not.
+        """
         try:
-            os.close(self._open_spare())
-            self._spare_path.unlink()
+            try:
+                with os.fdopen(self._open_spare(), "wb") as file:
+                    file.write(bytes(_ROOM))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                self._spare_path.unlink(missing_ok=True)
         except OSError as error:
             message = f"token_file {self._path} could not be written later on ({_reason(error)})"
-            raise SessionError(f"{message}. Its directory must be writable") from None
+            raise SessionError(f"{message}. Its directory must be writable, and have room") from None
 
     def _write(self, content: bytes) -> None:
         descriptor = self._open_spare()

@@ -19,6 +19,7 @@ import requests
 from tap_factorialhr import auth
 from tap_factorialhr.auth import FactorialAuthenticator, make_authenticator
 from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
+from tap_factorialhr.token_file import TokenFile
 from tests.oauth_server import Fault, OAuthServer, serving
 
 if TYPE_CHECKING:
@@ -424,7 +425,18 @@ class TestWithTokenFile:
         path.write_text(json.dumps(kept))
         assert read(make({"token_file": str(path)}, server.url), server.url) == 200
 
-    def test_new_tokens_that_cannot_be_kept_end_the_run(self, server: OAuthServer, tmp_path: Path) -> None:
+    def test_a_place_that_cannot_be_written_is_noticed_before_the_token_is_used_up(
+        self, server: OAuthServer, tmp_path: Path
+    ) -> None:
+        authenticator = make({**LOGIN, "token_file": str(tmp_path / "session.json")}, server.url)
+        (tmp_path / "session.json.tmp").mkdir()
+        assert "could not be written" in failure(authenticator, server.url)
+        assert (server.forms, server.reads) == ([], [])
+
+    def test_new_tokens_that_cannot_be_kept_end_the_run(
+        self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(TokenFile, "prepare", lambda _: None)  # The place fails just after it was tried.
         path = tmp_path / "session.json"
         authenticator = make({**LOGIN, "token_file": str(path)}, server.url)
         # A directory in the way of the new file holds for root too, whom permissions do not stop.

@@ -1,0 +1,155 @@
+"""Standard output holds whole lines and a true STATE, however slowly it is read and whenever a run is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr.sandbox import Answer, Company, Sandbox
+from tap_factorialhr.stdout import Stdout
+from tests.conftest import TapRunner, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def large() -> Iterator[Sandbox]:
+    with Sandbox(Company(employees=20_000)) as sandbox:
+        yield sandbox
+
+
+def started(tap: TapRunner, config: dict[str, Any], **env: str) -> subprocess.Popen[bytes]:
+    """A run of one large stream, into a pipe that nobody has begun to read."""
+    command = tap.command(config, catalog=tap.catalog(config, "employees"))
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tap.folder, env=environment, bufsize=0
+    )
+
+
+def read_slowly(process: subprocess.Popen[bytes], pause: float = 0.0, stop_after: int | None = None) -> bytes:
+    """All that it writes, 4 KB at a time; after so many bytes it is told to stop."""
+    assert process.stdout is not None
+    output = bytearray()
+    while part := os.read(process.stdout.fileno(), 4096):
+        output += part
+        if stop_after is not None and len(output) >= stop_after:
+            stop_after = None
+            process.send_signal(signal.SIGTERM)
+        time.sleep(pause)
+    return bytes(output)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("pause", [0.0, 0.002, 0.02])
+def test_a_signal_while_the_target_reads_slowly_leaves_whole_lines_and_a_state(
+    tap: TapRunner, large: Sandbox, pause: float, concurrency: int
+) -> None:
+    process = started(tap, config_for(large, concurrency=concurrency))
+    output = read_slowly(process, pause, stop_after=300_000)
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
+    lines = output.split(b"\n")
+    assert lines.pop() == b""
+    messages = [json.loads(line) for line in lines]
+    assert messages[-1]["type"] == "STATE"
+    ids = [message["record"]["id"] for message in messages if message["type"] == "RECORD"]
+    known = [row["id"] for row in large.company.rows("employees/employees")]
+    assert 0 < len(ids) < len(known)
+    assert ids == known[: len(ids)]
+
+
+def test_a_target_that_stands_still_is_left_with_whole_lines(tap: TapRunner, large: Sandbox) -> None:
+    process = started(tap, config_for(large))
+    select.select([process.stdout], [], [], 30)
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 128 + signal.SIGINT
+    assert time.monotonic() - began < 5
+    lines = read_slowly(process).split(b"\n")
+    assert lines.pop() == b""
+    assert Counter(json.loads(line)["type"] for line in lines)["RECORD"] > 0
+
+
+def test_lines_longer_than_any_piece_come_through_whole() -> None:
+    lengths = [1, 100, 4095, 4096, 5000, 60_000, 70_000, 300_000, 10]
+    text = b"".join(b"%d" % (length % 10) * length + b"\n" for length in lengths)
+    reading, writing = os.pipe()
+    got = []
+
+    def read() -> None:
+        with os.fdopen(reading, "rb") as file:
+            got.append(file.read())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    Stdout()._into_pipe(writing, text)
+    os.close(writing)
+    reader.join()
+    assert got == [text]
+
+
+def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox) -> None:
+    config = config_for(large)
+    command = tap.command(config, catalog=tap.catalog(config, "teams"))
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tap.folder, check=False)
+    assert done.returncode == 1
+    assert "the messages cannot be written" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_signal_during_a_token_request_keeps_the_new_tokens(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=5)) as sandbox:
+        tokens = sandbox.oauth.issue_tokens()
+        config = config_for(sandbox, token_file=str(tap.folder / "session.json"))
+        del config["api_key"]
+        config |= {
+            "refresh_token": tokens["refresh_token"],
+            "client_id": sandbox.oauth.client_id,
+            "client_secret": sandbox.oauth.client_secret,
+        }
+        catalog = tap.catalog(config, "teams")
+        sandbox.latency = 1.0
+        process = subprocess.Popen(tap.command(config, catalog=catalog), stdout=subprocess.DEVNULL, cwd=tap.folder)
+        while not any(one.path == "/oauth/token" for one in sandbox.requests):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 128 + signal.SIGTERM
+        sandbox.latency = 0.0
+        assert tap(config, catalog=catalog).code == 0
+        assert sandbox.oauth.invalid_grants == 0
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.3, 0.5])
+def test_ctrl_c_while_the_tap_starts_shows_no_traceback(tap: TapRunner, large: Sandbox, moment: float) -> None:
+    config = config_for(large)
+    process = subprocess.Popen(
+        tap.command(config), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tap.folder
+    )
+    time.sleep(0.1 + moment)  # the interpreter itself has come up by then
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode != 0
+    assert "Traceback" not in errors
+
+
+def test_a_signal_during_a_large_answer_is_not_a_success(tap: TapRunner, large: Sandbox) -> None:
+    rows = b",".join(b'{"id":"%d"}' % number for number in range(300_000))
+    large.answer = lambda _: Answer(body=b'{"data":[' + rows + b'],"meta":{"has_next_page":false}}')
+    try:
+        output = read_slowly(process := started(tap, config_for(large)), 0.001, stop_after=100_000)
+    finally:
+        large.answer = None
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
+    assert json.loads(output.splitlines()[-1])["type"] == "STATE"
