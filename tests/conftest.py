@@ -66,6 +66,7 @@ class TapRunner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.wrapper: tuple[str, ...] = ()
 
     def file(self, name: str, content: Any) -> str:
         path = self.folder / name
@@ -82,7 +83,7 @@ class TapRunner:
 
     def __call__(self, config: Any, *arguments: str, state: Any = None, catalog: Any = None, **env: str) -> Run:
         done = subprocess.run(
-            self.command(config, *arguments, state=state, catalog=catalog),
+            [*self.wrapper, *self.command(config, *arguments, state=state, catalog=catalog)],
             capture_output=True,
             text=True,
             timeout=120,

@@ -117,6 +117,79 @@ def test_forbidden_streams_are_skipped_and_listed(tap: TapRunner) -> None:
         assert "not one selected stream could be read" in none.stderr.splitlines()[-1]
 
 
+def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=20)) as sandbox:
+        config = config_for(sandbox, emit_activate_version_messages=True)
+        tasks = [str(row["id"]) for row in sandbox.company.rows("tasks/tasks")]
+        children = sandbox.company.rows("tasks/task_files")
+        catalog = tap.catalog(config, "tasks_task_files")
+
+        def gone(status: int, *victims: str) -> None:
+            sandbox.answer = lambda record: Answer(status) if record.get("task_id") in victims else None
+
+        gone(404, tasks[1])
+        run = tap(config, catalog=catalog)
+        assert run.code == 0, run.stderr
+        expected = {str(row["id"]) for row in children if str(row["task_id"]) != tasks[1]}
+        assert {record["id"] for record in run.records["tasks_task_files"]} == expected
+        assert "tasks_task_files: without the rows of some parents (1 times HTTP 404)" in run.stderr
+        assert run.of_type("ACTIVATE_VERSION") == []
+        assert tap({**config, "on_forbidden": "fail"}, catalog=catalog).code == 0
+
+        gone(403, tasks[1])
+        assert tap({**config, "on_forbidden": "fail"}, catalog=catalog).code == 1
+
+        gone(403, *tasks)
+        run = tap(config, catalog=catalog)
+        assert run.code == 1
+        assert "skipped: tasks_task_files (HTTP 403)" in run.stderr
+
+
+def test_what_was_skipped_is_listed_even_when_the_run_fails(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=3), forbidden={"tasks/tasks"}) as sandbox:
+        config = config_for(sandbox, max_retries=0)
+        sandbox.answer = lambda record: Answer(503) if record.resource == "teams/teams" else None
+        run = tap(config, catalog=tap.catalog(config, "tasks", "teams"))
+        assert run.code == 1
+        assert any("skipped: tasks (HTTP 403)" in line for line in run.stderr.splitlines())
+        assert "teams: HTTP 503" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("stream", "body", "named"),
+    [
+        ("finance_categories", b'{"error_type": "invalid", "param": "statuses"}', "statuses[]"),
+        ("employees", b'{"errors": ["team_ids is wrong"]}', "team_ids[]"),
+        ("teams", b'{"errors": ["homepage unlimited"]}', None),
+    ],
+)
+def test_the_parameter_at_fault_is_named(
+    tap: TapRunner, sandbox: Sandbox, stream: str, body: bytes, named: str | None
+) -> None:
+    config = config_for(sandbox)
+    sandbox.answer = lambda _: Answer(422, body)
+    try:
+        run = tap(config, catalog=tap.catalog(config, stream))
+    finally:
+        sandbox.answer = None
+    assert run.code == 1
+    assert (f"because of the parameter {named};" if named else "rejects the request;") in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("status", [204, 206])
+def test_an_answer_that_is_none_is_tried_again(
+    tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, status: int
+) -> None:
+    sandbox.clear()
+    sandbox.answer = lambda _: Answer(status) if len(sandbox.requests) == 1 else None
+    try:
+        run = tap(config, catalog=tap.catalog(config, "teams"))
+    finally:
+        sandbox.answer = None
+    assert run.code == 0, run.stderr
+    assert f"teams: HTTP {status}, trying again" in run.stderr
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_within_five_seconds(
     tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, signum: signal.Signals

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import socket
+import sys
 import threading
 import time
 import tracemalloc
@@ -29,13 +30,15 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def serving(answer: Callable[[socket.socket], None], seen: list[bytes] | None = None) -> Iterator[str]:
     """A server whose answers are written byte by byte."""
 
     def handle(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            while b"\r\n\r\n" not in connection.recv(65536):
+            while b"\r\n\r\n" not in (request := connection.recv(65536)):
                 pass
+            if seen is not None:
+                seen.append(request)
             answer(connection)
 
     def accept() -> None:
@@ -47,6 +50,16 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         threading.Thread(target=accept, daemon=True).start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         listening.shutdown(socket.SHUT_RDWR)
+
+
+_PEAK = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+PEAK = (sys.executable, "-c", _PEAK)
+"""Runs a command and prints the most memory that it held, in KiB, as its last line."""
 
 
 def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0) -> Client:
@@ -127,6 +140,84 @@ def test_a_body_that_drips_comes_to_an_end(framing: str) -> None:
         with pytest.raises(SlowError, match="teams: the answer does not come to its end in time"):
             client_for(url, timeout=0.3).get("teams", "teams/teams", ())
         assert 1.0 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("part", [b"x", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["a header that drips", "1xx"])
+def test_headers_without_end_come_to_an_end(part: bytes) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: " if part == b"x" else part)
+        while True:
+            connection.sendall(part)
+            time.sleep(0.05)
+
+    with serving(answer) as url:
+        began = time.monotonic()
+        with pytest.raises(SlowError, match="teams: no answer in time"):
+            client_for(url, timeout=0.3).get("teams", "teams/teams", ())
+        assert 1.0 < time.monotonic() - began < 5
+
+
+def test_an_interim_answer_is_none() -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head(status="103 Early Hints"))
+
+    with serving(answer) as url, pytest.raises(RetriableError, match="teams: HTTP 103"):
+        client_for(url).get("teams", "teams/teams", ())
+
+
+def test_cookies_are_neither_kept_nor_sent_back() -> None:
+    seen: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        body = b'{"data": [], "meta": {}}'
+        connection.sendall(head("Set-Cookie: a=" + "b" * 3000, f"Content-Length: {len(body)}") + body)
+
+    with serving(answer, seen) as url:
+        client = client_for(url)
+        for _ in range(3):
+            client.get("teams", "teams/teams", ())
+    assert len(seen) == 3
+    assert not any(b"cookie" in request.lower() for request in seen)
+
+
+@pytest.mark.parametrize("value", ["0", "-3", "Wed, 21 Oct 2015 07:28:00 GMT", None])
+def test_a_pause_of_nothing_does_not_burn_the_retries_at_once(value: str | None) -> None:
+    waits = client_module._waits()
+    next(waits)
+    seconds = [waits.send(RetriableError("HTTP 503", client_module._retry_after(value))) for _ in range(4)]
+    assert all(low / 2 <= second <= low for second, low in zip(seconds, (1, 2, 4, 8), strict=True))
+
+
+def test_an_answer_of_far_more_values_than_bytes_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MOST_OBJECTS", 400_000)
+    body = b'{"data":[' + b",".join([b"{}"] * 500_000) + b'],"meta":{}}'
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head(f"Content-Length: {len(body)}") + body)
+
+    with serving(answer) as url, pytest.raises(FactorialError, match="holds more than 400,000 objects"):
+        client_for(url).get("teams", "teams/teams", ())
+
+
+def test_the_rows_of_a_large_answer_need_little_more_than_their_text(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    """As objects they would need five times as much."""
+    row = b'{"id":"%d","name":"x","description":"' + b"y" * 100 + b'","company_id":"1","employee_ids":["1","2","3"]}'
+    body = b'{"data":[' + b",".join(row % number for number in range(300_000)) + b'],"meta":{"limit":null}}'
+    peaks = []
+    tap.wrapper = PEAK
+    for content in (b'{"data":[],"meta":{}}', body):
+        sandbox.answer = lambda _, content=content: Answer(body=content)
+        try:
+            run = tap({**config, "concurrency": 1}, catalog=tap.catalog(config, "teams"))
+        finally:
+            sandbox.answer = None
+        assert run.code == 0, run.stderr[-500:]
+        peaks.append(int(run.stderr.splitlines()[-1]) * 1024)
+    assert run.stdout.count('"RECORD"') == 300_000
+    print(f"{len(body) >> 20} MiB of text, {(peaks[1] - peaks[0]) >> 20} MiB of memory")
+    assert peaks[1] - peaks[0] < 2.5 * len(body)
 
 
 YEAR = timedelta(days=365)

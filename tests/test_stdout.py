@@ -70,6 +70,7 @@ def test_a_signal_while_the_target_reads_slowly_leaves_whole_lines_and_a_state(
 
 def test_a_target_that_stands_still_is_left_with_whole_lines(tap: TapRunner, large: Sandbox) -> None:
     process = started(tap, config_for(large))
+    assert process.stdout is not None
     select.select([process.stdout], [], [], 30)
     time.sleep(0.3)
     began = time.monotonic()
