@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class StreamProgress:
         total: Rows in all, None where nobody knows beforehand.
         seconds: How long its turn took; None while it lasts.
         outcome: Why it was not read to its end, empty otherwise.
+        began: When its turn began, on the clock `time.monotonic`.
     """
 
     name: str
@@ -43,11 +44,11 @@ class StreamProgress:
     total: int | None = None
     seconds: float | None = None
     outcome: str = ""
-    began: float = field(default_factory=time.monotonic)
+    began: float = 0.0
 
     def __str__(self) -> str:
         """One line, such as ``teams: 1,200 of 4,800 rows, 600 rows/s, 6 s left``."""
-        seconds = self.seconds if self.seconds is not None else time.monotonic() - self.began
+        seconds = self.seconds if self.seconds is not None else monotonic() - self.began
         speed = self.rows / seconds if seconds else 0.0
         if self.seconds is not None:
             how_fast = f", {speed:,.0f} rows/s" if seconds >= _WORTH_A_RATE else ""
@@ -78,7 +79,7 @@ class Progress:
     @contextmanager
     def turn_of(self, stream: str) -> Iterator[None]:
         """The stream is read for as long as this lasts."""
-        current = self.streams[stream] = StreamProgress(stream)
+        current = self.streams[stream] = StreamProgress(stream, began=monotonic())
         self._shown.begin(current)
         try:
             yield
@@ -86,7 +87,7 @@ class Progress:
             current.outcome = "not finished"
             raise
         finally:
-            current.seconds = time.monotonic() - current.began
+            current.seconds = monotonic() - current.began
             self._shown.end(current)
 
     def expect(self, stream: str, total: int | None) -> None:
@@ -116,13 +117,13 @@ class _Lines:
         self._said = current.began
 
     def advance(self, current: StreamProgress) -> None:
-        if time.monotonic() - self._said >= INTERVAL:
-            self._said = time.monotonic()
-            logger.info("%s", current)
+        if monotonic() - self._said >= INTERVAL:
+            self._said = monotonic()
+            logger.info("%s", str(current))
 
     def end(self, current: StreamProgress) -> None:
         if not current.outcome:
-            logger.info("%s", current)
+            logger.info("%s", str(current))
 
 
 class _Bars(_Lines):
