@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,10 +18,12 @@ from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 TAP = [sys.executable, "-m", "tap_factorialhr"]
+
+Figure: TypeAlias = "Callable[[str], None]"
 
 # The same examples everywhere, and no example fails for being slow: a busy machine is not a broken tap. A search with
 # other examples: pytest --hypothesis-profile=search.
@@ -134,3 +136,25 @@ def config_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
         "integration_uuids": sandbox.company.integration_uuids,
         **settings,
     }
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Shows a figure at the end of the tests' output."""
+    return lambda text: record_property("figure", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured, whether they passed or not."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [
+        (report.nodeid, text)
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, text in report.user_properties
+        if name == "figure"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+        for nodeid, text in sorted(figures):
+            terminalreporter.line(f"{nodeid.rpartition('::')[2]}: {text}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_factorialhr.sandbox import RequestRecord, Sandbox
-    from tests.conftest import TapRunner
+    from tests.conftest import Figure, TapRunner
 
 
 @contextlib.contextmanager
@@ -200,7 +200,7 @@ def test_an_answer_of_far_more_values_than_bytes_is_not_taken_in(monkeypatch: py
 
 
 def test_the_rows_of_a_large_answer_need_little_more_than_their_text(
-    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], figure: Figure
 ) -> None:
     """As objects they would need five times as much."""
     row = b'{"id":"%d","name":"x","description":"' + b"y" * 100 + b'","company_id":"1","employee_ids":["1","2","3"]}'
@@ -216,7 +216,7 @@ def test_the_rows_of_a_large_answer_need_little_more_than_their_text(
         assert run.code == 0, run.stderr[-500:]
         peaks.append(int(run.stderr.splitlines()[-1]) * 1024)
     assert run.stdout.count('"RECORD"') == 300_000
-    print(f"{len(body) >> 20} MiB of text, {(peaks[1] - peaks[0]) >> 20} MiB of memory")
+    figure(f"{len(body) >> 20} MiB of text, {(peaks[1] - peaks[0]) >> 20} MiB of memory")
     assert peaks[1] - peaks[0] < 2.5 * len(body)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
-from tests.conftest import Run, TapRunner, config_for
+from tests.conftest import Figure, Run, TapRunner, config_for
 from tests.test_sync import stream_name
 
 FILTERS = {"updated_at_gteq", "updated_from", "updated_after"}
@@ -27,15 +27,20 @@ def test_nineteen_resources_take_a_changed_since_filter_that_can_be_trusted() ->
     assert len(CHANGED_SINCE) == 19
 
 
-def test_a_second_run_asks_for_changes_only(tap: TapRunner) -> None:
+def test_a_second_run_asks_for_changes_only(tap: TapRunner, figure: Figure) -> None:
     with Sandbox(Company(employees=3)) as sandbox:
         config = config_for(sandbox)
         del config["start_date"], config["window_days"]
         first = tap(config)
         assert first.code == 0, first.stderr
+        requests = len(sandbox.requests)
         sandbox.clear()
         second = tap(config, state=first.state)
         assert second.code == 0, second.stderr
+        figure(
+            f"{requests} requests and {len(first.of_type('RECORD'))} rows at first, "
+            f"{len(sandbox.requests)} and {len(second.of_type('RECORD'))} the second time"
+        )
         today = datetime.now(UTC).date()
         for path, name in CHANGED_SINCE.items():
             asked = sandbox.requests_for(path)
@@ -203,7 +208,7 @@ def test_a_run_killed_at_any_point_and_run_again_ends_with_every_row(tap: TapRun
                 assert table[stream].keys() == {str(row["id"]) for row in sandbox.company.rows(path)}
 
 
-def test_two_thousand_parents_cost_a_handful_of_states(tap: TapRunner) -> None:
+def test_two_thousand_parents_cost_a_handful_of_states(tap: TapRunner, figure: Figure) -> None:
     def timeline(record: RequestRecord) -> Answer | None:
         employee = record.get("employee_id")
         body = {"data": [{"id": employee, "employee_id": employee}], "meta": {"has_next_page": False}}
@@ -214,7 +219,7 @@ def test_two_thousand_parents_cost_a_handful_of_states(tap: TapRunner) -> None:
         run = tap(config, catalog=tap.catalog(config, "attendance_reviews", "timeoff_policy_timelines"))
         assert run.code == 0, run.stderr
         states = [line for line in run.stdout.splitlines() if '"STATE"' in line]
-        print(f"{len(states)} STATE messages, {max(map(len, states))} bytes at the most")
+        figure(f"{len(states)} STATE messages, {max(map(len, states))} bytes at the most")
         assert len(states) <= 10
         assert max(map(len, states)) < 4096
         assert len(run.of_type("SCHEMA")) == 2

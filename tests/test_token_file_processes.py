@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from tests.conftest import Figure
+
 SECONDS = float(os.environ.get("TAP_FACTORIALHR_TEST_SECONDS", "6"))
 PROCESSES = 16
 # Each process is forked from one that has no threads, holds no lock, and has done the slow imports.
@@ -61,7 +63,7 @@ def read_for_a_while(config: dict[str, Any], base_url: str, seconds: float, resu
         results.put(counts)
 
 
-def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path) -> None:
+def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path, figure: Figure) -> None:
     path = tmp_path / "session.json"
     config = {
         "refresh_token": "refresh-0",
@@ -92,7 +94,7 @@ def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path
     assert SECONDS / 2 - 1 <= refreshes <= lasted / 0.8 + 2
     kept = json.loads(path.read_text())
     assert kept["refresh_token"] == f"refresh-{refreshes}"
-    print(f"\n{PROCESSES} processes, {SECONDS:.0f} s: {refreshes} refreshes, {len(server.reads)} reads")
+    figure(f"{PROCESSES} processes, {SECONDS:.0f} s: {refreshes} refreshes, {len(server.reads)} reads")
 
 
 def numbered(number: int) -> OAuthSession:
@@ -135,7 +137,7 @@ def write_and_die_at(path: str, line: int) -> None:
         sys.settrace(None)
 
 
-def test_killed_at_each_line_of_writing_leaves_the_old_or_the_new_session(tmp_path: Path) -> None:
+def test_killed_at_each_line_of_writing_leaves_the_old_or_the_new_session(tmp_path: Path, figure: Figure) -> None:
     path = tmp_path / "session.json"
     left: list[str] = []
     exitcode: int | None = -signal.SIGKILL
@@ -153,7 +155,7 @@ def test_killed_at_each_line_of_writing_leaves_the_old_or_the_new_session(tmp_pa
     assert left == sorted(left), "once the new session is there, it stays"
     assert left.count("0") > 10
     assert left.count("1") > 3
-    print(f"\nkilled at each of {len(left) - 1} lines")
+    figure(f"killed at each of {len(left) - 1} lines")
 
 
 def test_killed_at_any_instant_leaves_a_whole_session(tmp_path: Path) -> None:

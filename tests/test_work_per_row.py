@@ -12,7 +12,7 @@ from tests.conftest import config_for
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import TapRunner
+    from tests.conftest import Figure, TapRunner
 
 MOST_CALLS = 30
 """Calls per employee, of 54 fields, six of them dates; a look at each field on its own would be more than 54."""
@@ -38,10 +38,10 @@ def calls_of(tap: TapRunner, employees: int) -> int:
     return calls
 
 
-def test_a_row_costs_few_calls(tap: TapRunner, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_row_costs_few_calls(tap: TapRunner, capfdbinary: pytest.CaptureFixture[bytes], figure: Figure) -> None:
     few, many = 500, 2_500
     calls_of(tap, few)  # What is made once is made by now.
     calls = (calls_of(tap, many) - calls_of(tap, few)) / (many - few)
     assert capfdbinary.readouterr().out.count(b'"RECORD"') == 2 * few + many
-    print(f"{calls:.1f} calls per row")
+    figure(f"{calls:.1f} calls per row")
     assert calls <= MOST_CALLS
