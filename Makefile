@@ -59,11 +59,11 @@ clean: ## Remove what was made here, but not your output and the state of your r
 	@touch $@
 
 .venv/.installed: .venv-uv/.installed pyproject.toml uv.lock
-	@$(UV) sync --quiet --frozen --all-extras --python .venv-uv/bin/python
+	@$(UV) sync --quiet --frozen --compile-bytecode --all-extras --python .venv-uv/bin/python
 	@touch $@
 
 .bench/.installed: .venv-uv/.installed pyproject.toml uv.lock
-	@UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --quiet --frozen --all-extras --group bench --python .venv-uv/bin/python
+	@UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --quiet --frozen --compile-bytecode --all-extras --group bench --python .venv-uv/bin/python
 	@touch $@
 
 .meltano/.installed: .venv/.installed meltano.yml
