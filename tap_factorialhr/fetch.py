@@ -347,12 +347,9 @@ class _Reading:
     def pages(self, run_ahead: Callable[[], None]) -> Iterator[Page]:
         """Its pages in order; ``run_ahead`` is called whenever there may be more to ask for."""
         while not self._paginator.finished:
-            if not self._pages:
-                self._ask()
             run_ahead()
-            page = self._owner.take(self._pages.popleft())
             try:
-                self._take(page)
+                page = self._next_page(run_ahead)
             except ShiftedPagesError as error:
                 self._go_on_by_cursor(error)
                 continue
@@ -360,15 +357,26 @@ class _Reading:
                 raise FactorialError(
                     f"{self._owner.stream}: {error}; try again, or set pagination to {self._other}"
                 ) from None
-            if not self._paginator.finished and not self._pages:
+            if not self._paginator.finished and not self._pages and not self._probe:
                 self._ask()
             run_ahead()
             yield page
         self.drop()
 
+    def _next_page(self, run_ahead: Callable[[], None]) -> Page:
+        if self._probe and isinstance(self._paginator, OffsetPaginator):
+            self._take_probe(self._paginator, self._probe)
+        if not self._pages:
+            self._ask()
+            run_ahead()
+        page = self._owner.take(self._pages.popleft())
+        self._take(page)
+        return page
+
     def run_ahead(self) -> None:
         """Ask for the pages that are known to come, while there is room."""
-        if isinstance(self._paginator, OffsetPaginator) and not self._paginator.finished:
+        # The pages in the middle are asked for when the last one has been looked at, and not before.
+        if isinstance(self._paginator, OffsetPaginator) and not self._paginator.finished and not self._probe:
             while self._next_number <= self._paginator.last_ahead and self._owner.may_ask:
                 self._ask()
 
@@ -385,8 +393,6 @@ class _Reading:
         if not isinstance(paginator, OffsetPaginator):
             paginator.take(page)
             return
-        if self._probe:
-            self._take_probe(paginator, self._probe)
         paginator.take(page)
         if number := paginator.probe_number:
             self._probe = self._submit(paginator.params_of(number))
