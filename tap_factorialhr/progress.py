@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-factorialhr")
 
-INTERVAL = 10.0
+INTERVAL = 5.0
 """Seconds between two lines about the same stream in a log."""
 _WORTH_A_RATE = 0.5
 """Seconds from which on rows per second say anything."""
