@@ -179,7 +179,8 @@ def summary(streams: Iterable[StreamProgress], requests: Mapping[str, int], retr
 
     Args:
         streams: The streams that had their turn.
-        requests: Requests sent, by stream; those for the keys of a parent count for the parent's stream.
+        requests: Requests sent, by stream; those for the keys of a parent count for the parent's stream, and those
+            sent ahead for a stream whose turn never came are shown as well.
         retries: Those of them that were sent again.
 
     Returns:
@@ -197,12 +198,12 @@ def summary(streams: Iterable[StreamProgress], requests: Mapping[str, int], retr
                 f"{requests.get(name, 0):,}",
                 f"{retries.get(name, 0):,}",
                 f"{one.seconds or 0.0:.1f}" if one else "",
-                one.outcome if one else "keys only",
+                one.outcome if one else "not written",
             )
         )
     rows.append(
         (
-            f"{len(of_streams)} streams",
+            "1 stream" if len(of_streams) == 1 else f"{len(of_streams)} streams",
             f"{sum(one.rows for one in of_streams.values()):,}",
             f"{sum(requests.values()):,}",
             f"{sum(retries.values()):,}",

@@ -80,7 +80,8 @@ class FactorialStream(Stream):
     @property
     def bookmark(self) -> str | None:
         """The bookmark of the runs before, None without one."""
-        state = self.stream_state
+        # Not `stream_state`, which would put an empty bookmark into the state of streams that are only looked at.
+        state = self.tap_state.get("bookmarks", {}).get(self.name, {})
         if not self.is_incremental or state.get("replication_key") not in {None, self.replication_key}:
             return None
         value = state.get("replication_key_value")

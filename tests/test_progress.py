@@ -64,7 +64,7 @@ def test_the_table_adds_up() -> None:
         ["stream", "rows", "requests", "retries", "seconds"],
         ["teams", "1,200", "12", "3", "1.5"],
         ["tasks", "0", "1", "0", "0.5", "skipped, HTTP 403"],
-        ["posts", "2", "0", "keys only"],
+        ["posts", "2", "0", "not written"],
         ["2 streams", "1,200", "15", "3", "2.0"],
     ]
 
@@ -80,7 +80,7 @@ def test_a_run_ends_with_a_table_of_what_it_did(tap: TapRunner) -> None:
         assert rows["employees"][:3] == [str(counts["employees"]), "2", "1"]
         assert rows["teams"][0] == "0"
         assert rows["teams"][4:] == ["skipped,", "HTTP", "403"]
-        assert rows["tasks"] == ["1", "0", "keys", "only"]
+        assert rows["tasks"] == ["1", "0", "not", "written"]
         assert rows["3"][:3] == ["streams", str(sum(counts.values())), str(len(sandbox.requests))]
         assert run.stderr.count(f"employees: {counts['employees']} rows in") == 1
 
@@ -111,5 +111,5 @@ def test_a_terminal_gets_a_bar_and_stdout_only_messages(tap: TapRunner) -> None:
     text = shown.decode()
     assert "all streams" in text
     assert re.search(r"\d+ of 200 rows, [\d,]+ rows/s, \d+ s left", text)
-    assert text.rstrip().splitlines()[-1].split()[:3] == ["1", "streams", "200"]
+    assert text.rstrip().splitlines()[-1].split()[:3] == ["1", "stream", "200"]
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # The terminal's cursor is back.
