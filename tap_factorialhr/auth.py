@@ -145,6 +145,9 @@ class TokenStore(Protocol):
     def exclusive(self) -> AbstractContextManager[None]:
         """Keeps everybody else who shares the session from renewing it."""
 
+    def fallback(self) -> OAuthSession | None:
+        """The settings' login, where the one that is kept may not come from it; each is given once."""
+
     def prepare(self) -> None:
         """Makes sure, as far as that goes, that a new session could be kept."""
 
@@ -170,6 +173,10 @@ class TokenMemory:
     def exclusive(self) -> Iterator[None]:
         """Nobody else can renew this session."""
         yield
+
+    def fallback(self) -> OAuthSession | None:
+        """There is no other login."""
+        return None
 
     def prepare(self) -> None:
         """There is always room for one session."""
@@ -276,6 +283,9 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
                 if not kept.is_stale(datetime.now(UTC)):
                     return kept
                 current, was_lost = kept, False
+            elif outcome.is_refused and (other := self._store.fallback()):
+                current, was_lost = other, False
+                continue
             elif not outcome.is_worth_a_try:
                 break
             if not is_last:
@@ -301,6 +311,7 @@ class _Failure:
         advice: What to do about it, when it is certain.
         is_lost: The server may have renewed the session, and we do not have the tokens.
         is_worth_a_try: Asking again may help.
+        is_refused: The refresh token is of no use, and another one may be.
         pause: Seconds to wait before that, where the server said so.
     """
 
@@ -308,6 +319,7 @@ class _Failure:
     advice: str = ""
     is_lost: bool = False
     is_worth_a_try: bool = False
+    is_refused: bool = False
     pause: float = 0.0
 
 
@@ -529,7 +541,8 @@ def _refused_for_good(status: int, code: object, what: str) -> _Failure:
     if requests.codes.multiple_choices <= status < requests.codes.bad_request:
         return _Failure(f"{what}, a redirect, which is not followed", "Check base_url")
     if code == "invalid_grant":
-        return _Failure("Factorial refused the refresh token: it was used before, or has run out", LOG_IN_AGAIN)
+        what = "Factorial refused the refresh token: it was used before, or has run out"
+        return _Failure(what, LOG_IN_AGAIN, is_refused=True)
     # Tuples, since whatever JSON can hold may stand here, and not all of it can be looked up in a set.
     if code in ("invalid_client", "unauthorized_client") or status == requests.codes.unauthorized:
         return _Failure("Factorial refused client_id or client_secret", "Check both against the OAuth application")

@@ -73,21 +73,23 @@ class Read:
 
     Attributes:
         path: ``<domain>/<resource>``.
-        params: What is asked for, without the parameters of the window and of pagination.
+        params: What is asked for, without the parents and the parameters of the window and of pagination.
+        parents: The parents whose rows it lists, as parameters.
+        parent_field: The field that its rows are to have their parent's key in.
         fill: Fields, with their values, that its rows get where they lack them.
         lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
         window: The days that it reads, where it is read by days.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
-        parent: Whether it lists the rows of one parent, which may have gone meanwhile.
     """
 
     path: str
     params: Params = ()
+    parents: Params = ()
+    parent_field: str | None = None
     fill: Mapping[str, str] = field(default_factory=dict)
     lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     window: Days | None = None
     bookmark: str | None = None
-    parent: bool = False
 
     def complete(self, row: Row) -> None:
         """Give a row, in place, what it does not carry itself."""
@@ -97,6 +99,34 @@ class Read:
         for name, (other, values) in self.lookup.items():
             if row.get(name) is None:
                 row[name] = values.get(str(row.get(other)))
+
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether it lists the rows of one parent alone, which may have gone meanwhile."""
+        return len(self.parents) == 1 and self.window is None
+
+    def leaves_open(self, page: Page) -> bool:
+        """Whether a row does not say which of several parents it belongs to."""
+        field = self.parent_field
+        if len(self.parents) < 2 or field is None:  # noqa: PLR2004
+            return False
+        other, values = self.lookup.get(field, ("", {}))
+        return any(row.get(field) is None and str(row.get(other)) not in values for row in page.rows)
+
+    def one_by_one(self) -> list[Read]:
+        """The same with one parent each; the bookmark moves after the last."""
+        field = self.parent_field
+        reads = [
+            replace(
+                self,
+                parents=(one,),
+                fill={**self.fill, field: one[1]} if field else self.fill,
+                lookup={},
+                bookmark=None,
+            )
+            for one in self.parents
+        ]
+        return [*reads[:-1], replace(reads[-1], bookmark=self.bookmark)]
 
     @property
     def can_halve(self) -> bool:
@@ -159,7 +189,11 @@ class Fetcher:
         """Ask for a page now."""
         days = read.window.params if read.window else ()
         future = self._pool.submit(
-            self.client.get, stream, read.path, (*read.params, *days, *params), patient=not read.can_halve
+            self.client.get,
+            stream,
+            read.path,
+            (*read.params, *read.parents, *days, *params),
+            patient=not read.can_halve,
         )
         self._waiting.add(future)
         return future
@@ -266,7 +300,8 @@ class StreamReading:
         """Every page of every read, in order: its read, the page, and whether it is the last of its read.
 
         An empty page is given as well, so that the end of each read is seen. A window that times out or is too large
-        is read again in halves, down to one day. A parent whose rows are not there (any more) is left out and
+        is read again in halves, down to one day, and rows of several parents that do not say whose they are one parent
+        after the other. A parent whose rows are not there (any more) is left out and
         counted, but where that goes for all of them, the resource itself is not there.
 
         Raises:
@@ -280,11 +315,15 @@ class StreamReading:
                     try:
                         for page in reading.pages(self._go_on(reading)):
                             is_there = True
+                            if reading.read.leaves_open(page):
+                                reading.drop()
+                                self._begin_first(reading.read.one_by_one())
+                                break
                             yield reading.read, page, reading.finished
                     except (SlowError, LargeError) as error:
                         self._halve(reading, error)
                     except UnavailableError as error:
-                        if not reading.read.parent or (self.gone.total() >= _PARENTS_TRIED and not is_there):
+                        if not reading.read.may_be_gone or (self.gone.total() >= _PARENTS_TRIED and not is_there):
                             raise
                         self.gone[str(error)] += 1
                         reading.drop()
@@ -300,7 +339,10 @@ class StreamReading:
         what = "no answer in time for" if isinstance(error, SlowError) else "too large an answer for"
         logger.warning("%s: %s a window of days, halving it", self.stream, what)
         reading.drop()
-        self._begun.extendleft(reversed([self._reading(half) for half in reading.read.halves()]))
+        self._begin_first(reading.read.halves())
+
+    def _begin_first(self, reads: Iterable[Read]) -> None:
+        self._begun.extendleft(reversed([self._reading(read) for read in reads]))
 
     def _go_on(self, current: _Reading) -> Callable[[], None]:
         def run_ahead() -> None:

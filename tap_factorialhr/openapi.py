@@ -105,30 +105,28 @@ class Document:
     def _object(self, name: str, *, nested: bool) -> JsonSchema:
         formats = self._formats.get(name, {})
         properties = {
-            field: self._field(field, raw, formats.get(field), nested=nested)
+            field: self._field(field, raw, formats.get(field))
             for field, raw in self._schemas[name].get("properties", {}).items()
         }
         return {"type": ["object", "null"] if nested else "object", "properties": properties}
 
     def _field(  # noqa: PLR0911 (one return per kind)
-        self, field: str, raw: Mapping[str, Any], format_: str | None, *, nested: bool
+        self, field: str, raw: Mapping[str, Any], format_: str | None = None
     ) -> JsonSchema:
         if "$ref" in raw:
             return self._object(raw["$ref"].rpartition("/")[2], nested=True)
         kind = _type(raw)
         if kind == "array":
             items = raw.get("items") or {}
-            return {"type": ["array", "null"], "items": self._field(field, items, None, nested=True)}
+            return {"type": ["array", "null"], "items": self._field(field, items)}
         if kind == "object":
-            properties = {
-                name: self._field(name, inner, None, nested=True) for name, inner in raw.get("properties", {}).items()
-            }
+            properties = {name: self._field(name, inner) for name, inner in raw.get("properties", {}).items()}
             return {"type": ["object", "null"], **({"properties": properties} if properties else {})}
         if is_id(field):
             return {"type": ["string", "null"]}
         if kind is None:
             return {}
-        if kind == "string" and (format_ := _evident_format(field, format_, nested=nested)):
+        if kind == "string" and (format_ := _evident_format(field, format_)):
             return {"type": ["string", "null"], "format": format_}
         return {"type": [kind, "null"]}
 
@@ -149,13 +147,13 @@ def _type(raw: Mapping[str, Any]) -> str | None:
     return kind if kind is None else str(kind)
 
 
-def _evident_format(field: str, declared: str | None, *, nested: bool) -> str | None:
+def _evident_format(field: str, declared: str | None) -> str | None:
     """The format of a string, only where there is evidence: a typed client's, or a name that has one meaning."""
     if field in _CLOCKS:  # Times of day in some resources and versions, time stamps in others.
         return None
     if declared in {"date", "date-time"}:
         return declared
-    if declared or nested:
+    if declared:
         return None
     if field in {"created_at", "updated_at"}:
         return "date-time"

@@ -75,11 +75,12 @@ class Reads:
         reads = [
             Read(
                 self.resource.path,
-                (*always, *parent, *choice),
-                self._fill(parent, choice),
-                self._lookup(parent),
-                window,
-                parent=len(parent) == 1 and window is None,
+                (*always, *choice),
+                parents=parent,
+                parent_field=self.resource.parent.field if self.resource.parent else None,
+                fill=self._fill(parent, choice),
+                lookup=self._lookup(parent),
+                window=window,
             )
             for parent, choice in product(self._parents(), self._choices())
         ]

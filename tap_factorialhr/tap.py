@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import threading
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -43,6 +44,12 @@ STOP_GRACE = 4.0
 """Seconds after a signal in which the run must have ended by itself."""
 LONGEST_SETTLING = 30.0
 """Seconds that the end of a run waits for a token request that is under way, so that the new tokens are kept."""
+
+
+_CALENDAR_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_STATE_KEYS = frozenset({"bookmarks", "currently_syncing"})
+_NOT_SETTINGS = frozenset({"loglevel", "metrics_loglevel", "log_config"})
+"""What the SDK and Meltano read from the environment besides the settings."""
 
 
 class Interrupted(BaseException):
@@ -336,7 +343,8 @@ class TapFactorialHR(Tap):
                 for _, page, _ in reading:
                     for row in page.rows:
                         if (key := row.get(parent.key)) is not None:
-                            found[str(key)] = row.get(label) if label else None
+                            name = row.get(label) if label else None
+                            found[str(key)] = name if isinstance(name, str) else None
             except UnavailableError as error:
                 raise UnavailableError(f"{error} of its parent {reading.stream}") from None
             finally:
@@ -446,10 +454,14 @@ class TapFactorialHR(Tap):
         if about:
             cls.print_about(about_format)
             return
+        entries = _load_json("--catalog", catalog)
+        _check_catalog_file(entries)
+        if config and config.parse_env:
+            _check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         cls(
             config=config.config if config else {},
             state=_load_json("--state", state),
-            catalog=_load_json("--catalog", catalog),
+            catalog=entries,
             parse_env_config=bool(config and config.parse_env),
         ).run()
 
@@ -542,8 +554,8 @@ class TapFactorialHR(Tap):
         Raises:
             ConfigError: It is not a state of this tap.
         """
-        bookmarks = state.get("bookmarks", {}) if isinstance(state, dict) else None
-        if not isinstance(bookmarks, dict) or not all(isinstance(mark, dict) for mark in bookmarks.values()):
+        bookmarks = state.get("bookmarks", {})
+        if state.keys() - _STATE_KEYS or not isinstance(bookmarks, dict) or not all(map(_is_mark, bookmarks.values())):
             raise ConfigError('the state is not of the form {"bookmarks": {"<stream>": {...}}}; check the file')
         for stream, mark in bookmarks.items():
             if (value := mark.get("replication_key_value")) is not None:
@@ -561,6 +573,29 @@ class TapFactorialHR(Tap):
         unknown = sorted(set(self.input_catalog) - {stream.name for stream in self._order})
         if unknown:
             raise ConfigError(f"the catalog has unknown streams: {', '.join(unknown)}; discover it anew")
+
+
+def _is_mark(mark: object) -> bool:
+    """Whether this can be the bookmark of a stream."""
+    if not isinstance(mark, dict):
+        return False
+    partitions = mark.get("partitions", [])
+    return isinstance(partitions, list) and all(isinstance(one, dict) for one in partitions)
+
+
+def _check_catalog_file(catalog: Mapping[str, Any] | None) -> None:
+    """See that a file is a catalog, before the SDK reads it.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if catalog is None:
+        return
+    streams = catalog.get("streams")
+    if not isinstance(streams, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("tap_stream_id") or one.get("stream"), str) for one in streams
+    ):
+        raise ConfigError('the file of --catalog is not of the form {"streams": [...]}; make it with --discover')
 
 
 def check_base_url(url: str) -> None:
@@ -587,6 +622,22 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
+def _check_environment(properties: Mapping[str, Any], prefix: str) -> None:
+    """See that the settings in the environment can be read, before the SDK reads them.
+
+    Raises:
+        ConfigError: One is no number, or there is no such setting.
+    """
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(prefix).lower()
+        if not variable.startswith(prefix) or name.startswith("_") or name in _NOT_SETTINGS:
+            continue
+        if name not in properties:
+            raise ConfigError(f"unknown setting: {variable}, in the environment; see the README for those there are")
+        if "integer" in properties[name].get("type", ()) and not value.strip().lstrip("+-").isdecimal():
+            raise ConfigError(f"{variable}, in the environment, must be a whole number")
+
+
 def _load_json(option: str, file: IO[str] | None) -> dict[str, Any] | None:
     if file is None:
         return None
@@ -603,9 +654,12 @@ def _start_day(value: object) -> date | None:
     if value is None:
         return None
     try:
-        return as_day(str(value))
+        day = as_day(str(value))
     except ValueError:
-        raise ConfigError("start_date is no date; it looks like 2026-01-31") from None
+        day = None
+    if day is None or not _CALENDAR_DAY.match(str(value)):  # ISO 8601 has dates by week as well.
+        raise ConfigError("start_date is no date; it looks like 2026-01-31")
+    return day
 
 
 def _config_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:

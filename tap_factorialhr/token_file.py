@@ -177,6 +177,8 @@ class TokenFile:
         self._lock_seconds = lock_seconds
         self._made_from = digest(settings.refresh_token) if settings else None
         self._unknown_keys: dict[str, Any] = {}
+        self._untried: OAuthSession | None = None
+        self._has_adopted = False
 
     def open(self) -> OAuthSession:
         """The session to begin with: the file's, or else the settings', which are then in the file.
@@ -283,6 +285,9 @@ class TokenFile:
             self._made_from = made_from
         elif self._settings:
             self._made_from = digest(self._settings.refresh_token)
+            if session.refresh_token != self._settings.refresh_token and not self._has_adopted:
+                self._untried = self._settings
+        self._has_adopted = True
         if self._settings and session.client_id == self._settings.client_id:
             # A secret that was mistyped or replaced is mended in the settings; the tokens stay the file's.
             session = dataclasses.replace(session, client_secret=self._settings.client_secret)
@@ -377,6 +382,14 @@ class TokenFile:
             message = f"token_file {self._path} is open to other users, and that cannot be changed"
             raise SessionError(f"{message} ({_reason(error)}). It must belong to who runs the tap") from None
         LOGGER.warning("token_file %s was open to other users; it is now its owner's alone (mode 0600)", self._path)
+
+    def fallback(self) -> OAuthSession | None:
+        """The settings' login, where another program wrote the file and may have lost what it was made from.
+
+        Such a file is used first, since the settings' token may be its ancestor, which is used up.
+        """
+        settings, self._untried = self._untried, None
+        return None if settings is None else _with_date(settings)
 
     def prepare(self) -> None:
         """Find out whether new tokens could be kept, while no token hangs on it. To be called under the lock.

@@ -19,7 +19,7 @@ import requests
 from tap_factorialhr import auth
 from tap_factorialhr.auth import FactorialAuthenticator, make_authenticator
 from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
-from tap_factorialhr.token_file import TokenFile
+from tap_factorialhr.token_file import TokenFile, digest
 from tests.oauth_server import Fault, OAuthServer, serving
 
 if TYPE_CHECKING:
@@ -384,6 +384,28 @@ class TestWithTokenFile:
             "expires_in": 7200,
         }
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_a_file_of_another_program_that_is_refused_gives_way_to_the_login_of_the_settings(
+        self, server: OAuthServer, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "session.json"
+        theirs = {
+            "refresh_token": "refresh-used",
+            "client_id": LOGIN["client_id"],
+            "access_token": "access-old",
+            "client_secret": LOGIN["client_secret"],
+            "token_type": "Bearer",
+            "target_url": server.url,
+            "created_at": (datetime.now(UTC) - timedelta(days=2)).isoformat(),
+        }
+        path.write_text(json.dumps(theirs))
+        path.chmod(0o600)
+        assert read(make({**LOGIN, "token_file": str(path)}, server.url), server.url) == 200
+        assert [form["refresh_token"] for form in server.forms] == ["refresh-used", "refresh-0"]
+        kept = json.loads(path.read_text())
+        assert (kept["refresh_token"], kept["made_from"]) == ("refresh-1", digest("refresh-0"))
+        read(make({**LOGIN, "token_file": str(path)}, server.url), server.url)
+        assert len(server.forms) == 2
 
     @pytest.mark.parametrize("again", [LOGIN, {}, CLIENT], ids=["settings", "file alone", "client only"])
     def test_the_next_run_goes_on_with_the_file(

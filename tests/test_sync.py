@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,8 +13,8 @@ import pytest
 from jsonschema import Draft7Validator
 
 from tap_factorialhr import openapi
-from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import Run, TapRunner, config_for
+from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
+from tests.conftest import TAP, Run, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,6 +159,7 @@ BAD_SETTINGS = [
     ({"api_key": ""}, "api_key must not be empty"),
     ({"api_key": 5}, "api_key must be of type string"),
     ({"start_date": "yesterday"}, "start_date is no date"),
+    ({"start_date": "2026-W05-1"}, "start_date is no date"),
     ({"page_size": 0}, "page_size must be 1 or more"),
     ({"page_size": 1000}, "page_size must be 100 or less"),
     ({"pagination": "both"}, "pagination must be one of offset, cursor"),
@@ -181,6 +184,20 @@ def test_bad_settings_are_one_clear_line_before_any_request(
     assert sandbox.requests == []
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TAP_FACTORIALHR_PAGE_SIZE", "abc"), ("TAP_FACTORIALHR_STARTDATE", "2026-01-01")],
+)
+def test_bad_settings_in_the_environment_are_one_clear_line(tap: TapRunner, variable: str, value: str) -> None:
+    command = [*TAP, "--config=ENV"]
+    environment = {**os.environ, "TAP_FACTORIALHR_API_KEY": "key", "TAP_FACTORIALHR_LOGLEVEL": "INFO", variable: value}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tap.folder, env=environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert variable in done.stderr.splitlines()[-1]
+    assert value not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_no_way_in_is_named(tap: TapRunner) -> None:
     run = tap({})
     assert run.code == 1
@@ -194,7 +211,12 @@ def test_no_way_in_is_named(tap: TapRunner) -> None:
         ({"catalog": {"streams": [{"tap_stream_id": "nobody", "schema": {}, "metadata": []}]}}, "nobody"),
         ({"state": {"bookmarks": []}}, "the state"),
         ({"state": {"bookmarks": {"employees": {"replication_key_value": "soon"}}}}, "employees"),
+        ({"state": {"foo": 1}}, "the state"),
+        ({"state": {"bookmarks": {"employees": {"partitions": "x"}}}}, "the state"),
         ({"state": []}, "--state"),
+        ({"catalog": {}}, "--catalog"),
+        ({"catalog": {"streams": "x"}}, "--catalog"),
+        ({"catalog": {"streams": [1]}}, "--catalog"),
         ({"state": "{"}, "--state"),
     ],
 )
@@ -226,5 +248,36 @@ def test_rows_that_do_not_carry_their_parent_get_it(tap: TapRunner, config: dict
     for row in sandbox.company.rows("project_management/projects"):
         projects.setdefault(row["name"], set()).add(str(row["id"]))
     for record in run.records[streams[1]]:
-        ids = projects.get(record["project_name"], set())
-        assert record["project_id"] is None if len(ids) != 1 else record["project_id"] in ids
+        assert record["project_id"] in projects[record["project_name"]]
+
+
+def test_rows_of_several_parents_that_do_not_say_whose_they_are_are_read_one_parent_at_a_time(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=5)) as sandbox:
+        posts = [str(row["id"]) for row in sandbox.company.rows("posts/posts")]
+
+        def comments(record: RequestRecord) -> Answer | None:
+            if record.resource != "posts/comments":
+                return None
+            asked = [value for name, value in record.params if name == "post_ids[]"]
+            rows = [{"id": f"{post}7", "content": "Well said"} for post in asked]
+            return Answer(body=json.dumps({"data": rows, "meta": {"has_next_page": False}}).encode())
+
+        sandbox.answer = comments
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "posts_comments"))
+        assert run.code == 0, run.stderr
+        assert {(one["id"], one["post_id"]) for one in run.records["posts_comments"]} == {
+            (f"{post}7", post) for post in posts
+        }
+        assert len(sandbox.requests_for("posts/comments")) == 1 + len(posts)
+
+
+def test_odd_names_of_parents_cost_no_stream(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=5)) as sandbox:
+        names = iter([{"x": 1}, ["y"], 7, None])
+        for row in sandbox.company.rows("project_management/projects"):
+            sandbox.company.touch("project_management/projects", row["id"], name=next(names, "same"))
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "project_management_exportable_expenses"))
+        assert run.code == 0, run.stderr
+        assert all(record["project_id"] for record in run.records["project_management_exportable_expenses"])

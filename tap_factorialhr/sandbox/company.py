@@ -523,9 +523,9 @@ def _in_turn(field_name: str, choices: tuple[str, ...]) -> Callable[..., None]:
 
 
 def _exportable(company: Company, number: int, _employee: int, row: Row, private: dict[str, Any]) -> None:
-    private["project_id"] = company.id_of(
-        "project_management/projects", number % company.count("project_management/projects")
-    )
+    projects = company.rows("project_management/projects")
+    project = projects[number % len(projects)]
+    private["project_id"], row["project_name"] = str(project["id"]), project.get("name")
     row["date"] = values.day(company.today.toordinal() - number * 5)
 
 
