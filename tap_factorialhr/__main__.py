@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
         The exit code.
     """
     try:
-        TapFactorialHR.cli.main(arguments, prog_name=TapFactorialHR.name, standalone_mode=False)
+        code = TapFactorialHR.cli.main(arguments, prog_name=TapFactorialHR.name, standalone_mode=False)
     except FactorialError as error:
         logger.error("%s", error)  # noqa: TRY400 (one line, no traceback)
     except click.ClickException as error:
@@ -56,7 +56,7 @@ def run(arguments: list[str]) -> int:
             "unexpected %s at %s; please report it", type(error).__name__, _place(error)
         )
     else:
-        return 0
+        return code if isinstance(code, int) else 0  # What the SDK told click to exit with.
     return 1
 
 

@@ -134,10 +134,11 @@ class Read:
         return self.window is not None and self.window.first < self.window.last
 
     def halves(self) -> tuple[Read, Read]:
-        """The same in two windows of half as many days; the bookmark moves after the second."""
+        """The same in two windows of half as many days."""
         assert self.window is not None  # noqa: S101 (for the type checker)
         first, last = self.window.halves()
-        return replace(self, window=first, bookmark=None), replace(self, window=last)
+        reached = min(self.bookmark, first.last.isoformat()) if self.bookmark else None
+        return replace(self, window=first, bookmark=reached), replace(self, window=last)
 
 
 class Fetcher:
@@ -171,9 +172,11 @@ class Fetcher:
         self._waiting: set[Future[Page]] = set()
         self._current: StreamReading | None = None
 
-    def reading(self, stream: str, key: str | None, reads: Iterable[Read]) -> StreamReading:
+    def reading(
+        self, stream: str, key: str | None, reads: Iterable[Read], pagination: Pagination | None = None
+    ) -> StreamReading:
         """The reads of a stream, one after the other, with the next ones under way."""
-        return StreamReading(self, stream, key, reads)
+        return StreamReading(self, stream, key, reads, pagination or self.pagination)
 
     @contextmanager
     def turn_of(self, reading: StreamReading) -> Iterator[None]:
@@ -257,8 +260,11 @@ class StreamReading:
         gone: Why the rows of some parents could not be read, and of how many.
     """
 
-    def __init__(self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read]) -> None:
+    def __init__(
+        self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read], pagination: Pagination
+    ) -> None:
         """Take the reads; they are asked for one by one, as there is room."""
+        self._pagination = pagination
         self.stream = stream
         self.waiting: set[Future[Page]] = set()
         self.gone: Counter[str] = Counter()
@@ -359,7 +365,7 @@ class StreamReading:
         return False
 
     def _reading(self, read: Read) -> _Reading:
-        return _Reading(self, read, self._key, self._fetcher.pagination, self._fetcher.page_size)
+        return _Reading(self, read, self._key, self._pagination, self._fetcher.page_size)
 
 
 class _Reading:
@@ -439,7 +445,7 @@ class _Reading:
         if number := paginator.probe_number:
             self._probe = self._submit(paginator.params_of(number))
         elif cursor := paginator.safe_cursor:
-            self._paginator = CursorPaginator(self._page_size, self._key, cursor)
+            self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=paginator.rows_until(cursor))
         elif paginator.needs_confirmation:
             paginator.confirm(self._owner.take(self._first_again or self._submit(paginator.params_of(1))))
             self._first_again = None
@@ -474,7 +480,10 @@ class _Reading:
         logger.log(level, "%s: %s, going on by cursor", self._owner.stream, error)
         self.drop()
         cursor = error.cursor
+        passed = 0
         if cursor and isinstance(self._paginator, OffsetPaginator) and (added := self._paginator.params_of_added):
             first = self._owner.take(self._submit(self._paginator.params_of(1)))
             cursor = self._paginator.sure_cursor(first, self._owner.take(self._submit(added)))
-        self._paginator = CursorPaginator(self._page_size, self._key, cursor)
+        if isinstance(self._paginator, OffsetPaginator):
+            passed = self._paginator.rows_until(cursor)
+        self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=passed)

@@ -277,10 +277,16 @@ class OffsetPaginator:
         sure = self._last if only_added or not added.rows else self._first
         return sure.meta.end_cursor
 
+    def rows_until(self, cursor: str | None) -> int:
+        """How many rows have been read up to a cursor, which is that of the first page, the last one taken, or None."""
+        if cursor is None or self._first is None:
+            return 0
+        return self._first.count if cursor == self._first.meta.end_cursor else self._rows
+
     def _check(self, page: _Trace, last: _Trace) -> None:
         self._check_page(page, last)
         if not page.count:
-            _check_promise(page, last, self.number * (page.meta.limit or 0))
+            _check_promise(page, last, self._rows, self.number * (page.meta.limit or 0))
 
     def _check_page(self, page: _Trace, last: _Trace) -> None:
         # Where pages were the first one again, nothing after it has been read.
@@ -321,15 +327,18 @@ class CursorPaginator:
         page_size: Rows asked for per page, at most 100.
         key: The field that tells rows apart, None where there is none.
         cursor: Where to begin, None for the start.
+        finished: Whether the last page has been taken.
+        passed: How many rows lie before that.
     """
 
     page_size: int
     key: str | None = "id"
     cursor: str | None = None
     finished: bool = False
+    passed: int = 0
     _last: _Trace | None = None
-    _rows: int = 0
     _empty: int = 0
+    _pages: set[int] = field(default_factory=set)
     _seen: set[int] = field(default_factory=set)
 
     @property
@@ -345,20 +354,27 @@ class CursorPaginator:
             PaginationError: The server repeats a page or a cursor, or promised a next page and gave none.
         """
         if self._last is None and not page.meta.has_next_page:
+            self._check_rest(page)
             self.finished = True
             return
         trace = _Trace.of(page, self.key)
-        if self._last is not None:
-            if not trace.count:
-                self._empty += 1
-                _check_promise(trace, self._last, self._rows + self._empty * (trace.meta.limit or 0))
-            elif trace.keys and trace.keys == self._last.keys:
-                raise PaginationError("the server repeats a page")
-        self._rows += trace.count
+        if self._last is not None and not trace.count:
+            self._empty += 1
+            _check_promise(trace, self._last, self.passed, self.passed + self._empty * (trace.meta.limit or 0))
+        fingerprint = hash(tuple(trace.keys))
+        if trace.keys and fingerprint in self._pages:
+            raise PaginationError("the server repeats a page")
+        self._pages.add(fingerprint)
+        self.passed += trace.count
         self._last = trace
         self.finished = not page.meta.has_next_page
         if not self.finished:
             self._advance(page.meta.end_cursor)
+
+    def _check_rest(self, page: Page) -> None:
+        """After rows by other means, nothing more is right only where those were all there are."""
+        if self.passed and not len(page.rows) and (page.meta.total is None or page.meta.total > self.passed):
+            raise PaginationError("the server promised a next page and gave none")
 
     def _advance(self, cursor: str | None) -> None:
         if cursor is None:
@@ -409,17 +425,18 @@ def _before(one: Key, other: Key) -> bool:
     return isinstance(one, int) and isinstance(other, int) and one < other
 
 
-def _check_promise(page: _Trace, last: _Trace, passed: int) -> None:
+def _check_promise(page: _Trace, last: _Trace, rows: int, places: int) -> None:
     """Check an empty page after a promised one.
 
-    It is right where its rows were all deleted meanwhile, or are not for these credentials: then it is one of those in
-    the middle, as long as the places passed so far are fewer than the total.
+    It is right where its rows were all deleted meanwhile, so that those read so far are all there are; or where they
+    are not for these credentials, and it is one of those in the middle, as long as the places passed so far, rows
+    shown or not, are fewer than the total.
     """
     before, total = last.meta.total, page.meta.total
     if page.meta.has_next_page:
-        is_right = total is not None and 0 < passed < total
+        is_right = total is not None and 0 < places < total
     else:
-        is_right = before is None or total is None or total < before
+        is_right = before is not None and total is not None and total < before and total <= rows
     if not is_right:
         raise PaginationError("the server promised a next page and gave none")
 

@@ -8,7 +8,7 @@ parameter. A flag is sent only where it widens the result or fills a field; one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,6 +84,8 @@ class Resource:
         setting_field: The field that rows get that value in, where they lack it.
         today: A parameter that takes the day of the run.
         since: A parameter that takes the ``start_date``.
+        pagination: How its pages are asked for, where it knows but one way.
+        may_repeat: Whether a row may come for several values of ``each``.
     """
 
     path: str
@@ -99,6 +101,8 @@ class Resource:
     setting_field: str | None = None
     today: str | None = None
     since: str | None = None
+    pagination: Literal["cursor"] | None = None
+    may_repeat: bool = False
 
     @property
     def name(self) -> str:
@@ -171,6 +175,11 @@ def _of_contracts() -> Iterator[Resource]:
 
 
 def _of_money() -> Iterator[Resource]:
+    # Cannot be listed without one of its filters.
+    yield Resource(
+        path="compensations/additional_compensations",
+        parent=Parent(resource="employees/employees", parameter="employee_ids[]", chunk=LIST_OF_IDS),
+    )
     yield Resource(path="compensations/cycles", always={"include_archived": True, "include_hidden": True})
     yield Resource(path="compensations/payroll_runs", always={"include_hidden": True})
     drafts = {"include_manual_drafts": True, "include_attachments": True}
@@ -179,6 +188,8 @@ def _of_money() -> Iterator[Resource]:
     yield Resource(path="expenses/mileages", always=drafts)
     yield Resource(path="expenses/per_diems", always={"exclude_drafts": False})
     yield Resource(path="finance/budget_options", always={"include_inactive": True, "include_archived": True})
+    # Vendors alone are the default, and rows do not say which they are.
+    yield Resource(path="finance/contacts", each=("contact_type", EVERY_VALUE), may_repeat=True)
     yield Resource(
         path="finance/categories",
         always={"category_level": "all", "type": "all", "statuses[]": EVERY_VALUE},
@@ -272,7 +283,15 @@ def _of_time_off() -> Iterator[Resource]:
             "include_duration_by_day": True,
         },
     )
-    yield Resource(path="timeoff/french_leave_day_counts", key=("leave_id",), always={"include_deleted": True})
+    # Cannot be listed without leaves or a period, and within a period only the days inside count.
+    yield Resource(
+        path="timeoff/french_leave_day_counts",
+        key=("leave_id",),
+        always={"include_deleted": True},
+        parent=Parent(resource="timeoff/leaves", parameter="leave_ids[]", chunk=LIST_OF_IDS),
+    )
+    # Its total and limit count employees, and page is not supported.
+    yield Resource(path="timeoff/allowance_stats", pagination="cursor")
     yield Resource(path="timeoff/policy_timelines", parent=_employees("employee_id", chunk=1), today="reference_date")
 
 

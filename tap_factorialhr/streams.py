@@ -62,6 +62,7 @@ class FactorialStream(Stream):
         self.replication_key = self._own_replication_key
         self._reading: StreamReading | None = None
         self.rows_written = 0
+        self._met: set[Any] = set()
 
     @property
     def _own_replication_key(self) -> str | None:
@@ -85,7 +86,9 @@ class FactorialStream(Stream):
         if not self.is_incremental or state.get("replication_key") not in {None, self.replication_key}:
             return None
         value = state.get("replication_key_value")
-        return None if value is None else in_utc(str(value))
+        # Never past the start of the run, also where a state was made by hand or by a clock that was wrong.
+        start = self._factorial.started_at.isoformat(timespec="microseconds")
+        return None if value is None else min(in_utc(str(value)), start)
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401 (the SDK's)
         """Log what the SDK says of the stream, but for its line about an error, which is told once, at the end."""
@@ -108,7 +111,7 @@ class FactorialStream(Stream):
             since = as_day(self.bookmark) if self.bookmark else None
             reads = self._factorial.reads(self.resource, since, incremental=self.is_incremental)
             key = self.resource.key[0] if len(self.resource.key) == 1 else None
-            self._reading = self._factorial.fetcher.reading(self.name, key, reads)
+            self._reading = self._factorial.fetcher.reading(self.name, key, reads, self.resource.pagination)
         return self._reading
 
     def _sync_records(
@@ -147,7 +150,9 @@ class FactorialStream(Stream):
                 newest = margin.isoformat(timespec="microseconds")
             if newest is not None:
                 self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
-        if self.reading.gone:
+        if self._lacks_setting:
+            pass  # Nothing was read, so nothing is known of what has gone.
+        elif self.reading.gone:
             self._factorial.report_incomplete(self.name, self.reading.gone)
         elif self._stream_version is not None:
             super()._write_activate_version_message(self._stream_version)
@@ -165,24 +170,28 @@ class FactorialStream(Stream):
         for read, page, last in self._pages():
             if self.resource.is_one_listing:
                 self._factorial.progress.expect(self.name, page.meta.total)
-            for rows in page.batches(LARGEST_BATCH):
-                self._complete(rows, read)
+            for batch in page.batches(LARGEST_BATCH):
+                rows = self._complete(batch, read)
                 yield [shape(row) for row in rows]
             if last:
                 self._read_done(read)
         for warning in shape.warnings():
             self.logger.warning("%s: %s", self.name, warning)
 
-    def _pages(self) -> StreamReading:
+    @property
+    def _lacks_setting(self) -> bool:
         setting = self.resource.setting
-        if setting and not self._factorial.read_settings.values.get(setting):
-            self.logger.warning("%s: nothing to read without the setting %s", self.name, setting)
+        return setting is not None and not self._factorial.read_settings.values.get(setting)
+
+    def _pages(self) -> StreamReading:
+        if self._lacks_setting:
+            self.logger.warning("%s: nothing to read without the setting %s", self.name, self.resource.setting)
         reading = self.reading
         self._factorial.begin_following(self)
         return reading
 
-    def _complete(self, rows: list[Row], read: Read) -> None:
-        """Give rows, in place, what they do not carry themselves."""
+    def _complete(self, rows: list[Row], read: Read) -> list[Row]:
+        """Give rows, in place, what they do not carry themselves; of one that came before, the first is enough."""
         if read.fill or read.lookup:
             for row in rows:
                 read.complete(row)
@@ -190,6 +199,10 @@ class FactorialStream(Stream):
             started = self._factorial.started_at.isoformat(timespec="microseconds")
             for row in rows:
                 row[CHANGE_KEY] = started
+        if self.resource.may_repeat:
+            rows = [row for row in rows if row.get("id") not in self._met]
+            self._met.update(row.get("id") for row in rows)
+        return rows
 
     def _is_selected(self, breadcrumb: tuple[str, ...]) -> bool:
         return bool(self.mask[breadcrumb])

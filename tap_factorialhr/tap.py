@@ -28,7 +28,7 @@ from tap_factorialhr.resources import describe
 from tap_factorialhr.streams import FactorialStream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     import click
@@ -196,7 +196,7 @@ class TapFactorialHR(Tap):
         ),
         th.Property(
             "lookback_days",
-            th.IntegerType(minimum=0),
+            th.IntegerType(minimum=0, maximum=36_500),
             title="Look-back",
             description=(
                 "Days to read again before the bookmark. Without it: none for streams read by changes, 15 for "
@@ -205,7 +205,7 @@ class TapFactorialHR(Tap):
         ),
         th.Property(
             "window_days",
-            th.IntegerType(minimum=1),
+            th.IntegerType(minimum=1, maximum=36_500),
             title="Window",
             description="Days read by one request, for streams read by days. Without it: each stream's own.",
         ),
@@ -358,7 +358,7 @@ class TapFactorialHR(Tap):
         if at not in self._key_readings:
             resource = self.describe(parent.resource)
             reads = self.reads(resource, None, incremental=False)
-            self._key_readings[at] = self.fetcher.reading(resource.name, parent.key, reads)
+            self._key_readings[at] = self.fetcher.reading(resource.name, parent.key, reads, resource.pagination)
         return self._key_readings[at]
 
     # Streams
@@ -488,6 +488,8 @@ class TapFactorialHR(Tap):
         try:
             self._sync()
             self.check_interrupted()
+            # Even when it is the same again: some targets keep no state that records follow.
+            self.write_message(StateMessage(value=self.state))
             self.conclude()
         except BrokenPipeError:
             # Told here, because click would end the process without a word.
@@ -538,6 +540,9 @@ class TapFactorialHR(Tap):
         """Check the settings without ever showing a value."""
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
+        self._config = {
+            name: _as_number(value, schema["properties"].get(name, {})) for name, value in _set(self._config)
+        }
         errors = [] if not raise_errors else _config_errors(self._config, schema)
         if errors:
             raise ConfigError("; ".join(errors))
@@ -660,6 +665,21 @@ def _start_day(value: object) -> date | None:
     if day is None or not _CALENDAR_DAY.match(str(value)):  # ISO 8601 has dates by week as well.
         raise ConfigError("start_date is no date; it looks like 2026-01-31")
     return day
+
+
+def _set(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings that have a value; null is the same as none."""
+    return ((name, value) for name, value in config.items() if value is not None)
+
+
+def _as_number(value: Any, declared: Mapping[str, Any]) -> Any:  # noqa: ANN401 (a setting is anything)
+    """A number that came as text, as it does from the environment; the SDK reads whole numbers alone."""
+    if not isinstance(value, str) or "number" not in declared.get("type", ()):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _config_errors(config: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:

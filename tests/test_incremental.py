@@ -90,6 +90,35 @@ def test_every_form_of_a_bookmark_asks_from_the_same_date(
     assert {one.get("updated_at_gteq") for one in sandbox.requests} == {"2026-03-02"}
 
 
+@pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
+def test_a_bookmark_in_the_future_is_brought_back(
+    tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, stream: str
+) -> None:
+    state = {"bookmarks": {stream: {"replication_key_value": "2999-01-01"}}}
+    sandbox.clear()
+    run = tap({**config, "window_days": 30}, catalog=tap.catalog(config, stream), state=state)
+    assert run.code == 0, run.stderr
+    today = datetime.now(UTC).date().isoformat()
+    asked = [one.get("updated_at_gteq") or one.get("start_on") for one in sandbox.requests]
+    assert asked
+    assert all(day is not None and day <= today for day in asked)
+
+
+def test_a_run_ends_with_its_state_whatever_comes_last(tap: TapRunner, config: dict[str, Any]) -> None:
+    """Some targets keep no state that records follow, and not every stream moves a bookmark."""
+    run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
+    assert run.messages[-1]["type"] == "STATE"
+    assert "employees" in run.state["bookmarks"]
+
+
+def test_what_lacks_its_setting_drops_no_rows(tap: TapRunner, config: dict[str, Any]) -> None:
+    del config["integration_uuids"]
+    config["emit_activate_version_messages"] = True
+    run = tap(config, catalog=tap.catalog(config, "integrations_sync_runs", "teams"))
+    assert run.code == 0, run.stderr
+    assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["teams"]
+
+
 def test_project_management_rows_say_when_they_were_read(tap: TapRunner, config: dict[str, Any]) -> None:
     stream = "project_management_projects"
     run = tap(config, catalog=tap.catalog(config, stream))

@@ -29,6 +29,7 @@ class Shelf:
         self.asked: list[dict[str, str]] = []
         self.change: Callable[[int], None] = lambda _: None
         self.twist: Callable[[dict[str, Any], dict[str, str]], None] = lambda _meta, _params: None
+        self.before: Callable[[dict[str, Any], dict[str, str]], None] = lambda _meta, _params: None
         self.ignore_page = False
         self.unpaginated = False
         self.hidden: set[int] = set()
@@ -57,6 +58,7 @@ class Shelf:
             "end_cursor": _cursor(rows[-1]) if rows else None,
         }
         self.twist(meta, asked)
+        self.before(meta, asked)
         data = [{"id": self.name(one)} for one in rows if one not in self.hidden]
         return Page.from_response({"data": data, "meta": meta})
 
@@ -233,6 +235,36 @@ def test_promised_page_that_never_comes_is_an_error(pagination: Pagination) -> N
     shelf = Shelf(list(range(1, 7)))
     shelf.twist = lambda meta, _: meta.update(has_next_page=True)
     with pytest.raises(FactorialError, match=r"shelf: .*next page"):
+        shelf.read(pagination)
+
+
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+@pytest.mark.parametrize("with_total", [True, False])
+def test_a_promised_page_that_is_empty_is_an_error_and_no_end(pagination: Pagination, with_total: bool) -> None:
+    shelf = Shelf(list(range(1, 11)))
+
+    def empty(meta: dict[str, Any], asked: dict[str, str]) -> None:
+        shelf.hidden = set(shelf.ids) if asked.get("page") == "2" or "after_id" in asked else set()
+        meta["has_next_page"] = not shelf.hidden
+        if not with_total:
+            meta.pop("total")
+
+    shelf.before = empty
+    with pytest.raises(FactorialError, match=r"shelf: .*next page"):
+        shelf.read(pagination)
+
+
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+def test_pages_that_come_round_again_with_new_cursors_are_an_error(pagination: Pagination) -> None:
+    shelf = Shelf(list(range(1, 10)))
+
+    def round_again(meta: dict[str, Any], _: dict[str, str]) -> None:
+        meta.update(total=None, has_next_page=True)
+        if len(shelf.asked) % 3 == 0:
+            meta.update(end_cursor=_cursor(-len(shelf.asked)))
+
+    shelf.twist = round_again
+    with pytest.raises(FactorialError, match="shelf: the server repeats a page"):
         shelf.read(pagination)
 
 

@@ -161,6 +161,8 @@ BAD_SETTINGS = [
     ({"start_date": "yesterday"}, "start_date is no date"),
     ({"start_date": "2026-W05-1"}, "start_date is no date"),
     ({"page_size": 0}, "page_size must be 1 or more"),
+    ({"window_days": 10**12}, "window_days must be 36500 or less"),
+    ({"request_timeout": "soon"}, "request_timeout must be of type number"),
     ({"page_size": 1000}, "page_size must be 100 or less"),
     ({"pagination": "both"}, "pagination must be one of offset, cursor"),
     ({"base_url": "factorial"}, "base_url is no URL"),
@@ -182,6 +184,53 @@ def test_bad_settings_are_one_clear_line_before_any_request(
     assert says in run.stderr.splitlines()[-1]
     assert "Traceback" not in run.stderr
     assert sandbox.requests == []
+
+
+def test_settings_without_a_value_and_numbers_as_text_are_read(tap: TapRunner, config: dict[str, Any]) -> None:
+    config |= {"page_size": None, "concurrency": None, "lookback_days": None, "request_timeout": "20.5"}
+    run = tap(config, catalog=tap.catalog(config, "teams"))
+    assert run.code == 0, run.stderr
+    assert run.records["teams"]
+
+
+def test_a_setting_that_needs_another_one_ends_with_an_exit_code(tap: TapRunner, config: dict[str, Any]) -> None:
+    run = tap({**config, "flattening_enabled": True})
+    assert (run.code, run.stdout) == (1, "")
+
+
+def test_what_knows_only_cursors_is_asked_by_cursor(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=250)) as sandbox:
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "timeoff_allowance_stats"))
+        assert run.code == 0, run.stderr
+        asked = sandbox.requests_for("timeoff/allowance_stats")
+        assert len(asked) == 3
+        assert not any(one.get("page") for one in asked)
+
+
+def test_what_cannot_be_listed_whole_is_listed_for_its_parents(tap: TapRunner) -> None:
+    needs = {
+        "compensations/additional_compensations": "employee_ids[]",
+        "timeoff/french_leave_day_counts": "leave_ids[]",
+    }
+
+    def insist(record: RequestRecord) -> Answer | None:
+        name = needs.get(record.resource)
+        return Answer(400, b"Invalid parameters") if name and record.get(name) is None else None
+
+    with Sandbox(Company(employees=12), answer=insist) as sandbox:
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, *map(stream_name, needs)))
+        assert run.code == 0, run.stderr
+        assert differences(sandbox.company, run, needs) == []
+
+
+def test_contacts_of_every_type_come_once(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=5)) as sandbox:
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "finance_contacts"))
+        assert {one.get("contact_type") for one in sandbox.requests} == {"client", "vendor"}
+        assert differences(sandbox.company, run, ["finance/contacts"]) == []
 
 
 @pytest.mark.parametrize(
