@@ -170,7 +170,9 @@ def test_cookies_are_neither_kept_nor_sent_back() -> None:
 
     def answer(connection: socket.socket) -> None:
         body = b'{"data": [], "meta": {}}'
-        connection.sendall(head("Set-Cookie: a=" + "b" * 3000, f"Content-Length: {len(body)}") + body)
+        connection.sendall(
+            head("Set-Cookie: a=" + "b" * 3000, f"Content-Length: {len(body)}", "Connection: close") + body
+        )
 
     with serving(answer, seen) as url:
         client = client_for(url)
