@@ -20,6 +20,7 @@ from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.pagination import (
     CursorPaginator,
     IgnoredPageError,
+    MissingPageError,
     OffsetPaginator,
     Page,
     PaginationError,
@@ -43,6 +44,13 @@ _AHEAD = 2
 """Pages that wait to be taken of the stream whose turn it is, at most, as a multiple of the concurrency."""
 _UPCOMING = 4
 """The same of all streams that come after it."""
+_IN_TURN = 4
+"""Pages, at most, of a listing whose pages would have to be sewn that are rather read one after the other.
+
+Each seam costs a request, so that so few pages take no longer in turn than side by side.
+"""
+_MOST_MISSING = 3
+"""Pages that were promised and did not come, after which a listing is given up and not begun again."""
 _PARENTS_TRIED = 10
 """Parents whose rows are not there, after which a resource is given up, where no parent's rows were."""
 
@@ -61,9 +69,14 @@ class Days:
         """The two parameters."""
         return ((self.start, self.first.isoformat()), (self.end, self.last.isoformat()))
 
+    @property
+    def length(self) -> timedelta:
+        """From the first day to the last."""
+        return self.last - self.first
+
     def halves(self) -> tuple[Days, Days]:
         """The two halves of a window of several days."""
-        middle = self.first + (self.last - self.first) // 2
+        middle = self.first + self.length // 2
         return replace(self, last=middle), replace(self, first=middle + timedelta(days=1))
 
 
@@ -79,6 +92,7 @@ class Read:
         fill: Fields, with their values, that its rows get where they lack them.
         lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
         window: The days that it reads, where it is read by days.
+        is_part: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
     """
 
@@ -89,6 +103,7 @@ class Read:
     fill: Mapping[str, str] = field(default_factory=dict)
     lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     window: Days | None = None
+    is_part: bool = False
     bookmark: str | None = None
 
     def complete(self, row: Row) -> None:
@@ -132,6 +147,12 @@ class Read:
     def can_halve(self) -> bool:
         """Whether it can be split into shorter windows."""
         return self.window is not None and self.window.first < self.window.last
+
+    def up_to(self, length: timedelta) -> list[Read]:
+        """The same in windows that are no longer."""
+        if self.window is None or self.window.length <= length:
+            return [self]
+        return [read for half in self.halves() for read in half.up_to(length)]
 
     def halves(self) -> tuple[Read, Read]:
         """The same in two windows of half as many days."""
@@ -188,18 +209,24 @@ class Fetcher:
             if self._current is reading:
                 self._current = before
 
-    def submit(self, stream: str, read: Read, params: Params) -> Future[Page]:
-        """Ask for a page now."""
-        days = read.window.params if read.window else ()
-        future = self._pool.submit(
-            self.client.get,
-            stream,
-            read.path,
-            (*read.params, *read.parents, *days, *params),
-            patient=not read.can_halve,
-        )
+    def submit(self, stream: str, read: Read, params: Params, *, sewn: bool = False) -> Future[Page]:
+        """Ask for a page now; where it is to be sewn and the listing is long, for the row that follows it as well."""
+        future = self._pool.submit(self._get_sewn if sewn else self._get, stream, read, params)
         self._waiting.add(future)
         return future
+
+    def _get(self, stream: str, read: Read, params: Params) -> Page:
+        days = read.window.params if read.window else ()
+        asked = (*read.params, *read.parents, *days, *params)
+        return self.client.get(stream, read.path, asked, patient=not read.can_halve)
+
+    def _get_sewn(self, stream: str, read: Read, params: Params) -> Page:
+        page = self._get(stream, read, params)
+        meta = page.meta
+        is_long = meta.total is not None and meta.limit is not None and meta.total > _IN_TURN * meta.limit
+        if self._concurrency == 1 or not is_long or not meta.has_next_page or meta.end_cursor is None:
+            return page
+        return replace(page, following=self._get(stream, read, (("limit", "1"), ("after_id", meta.end_cursor))))
 
     def take(self, future: Future[Page]) -> Page:
         """Wait for a page; raises what its request raised."""
@@ -256,6 +283,7 @@ class StreamReading:
 
     Attributes:
         stream: Its name.
+        pagination: How the pages of further reads are asked for.
         waiting: The pages that have been asked for and not been taken.
         gone: Why the rows of some parents could not be read, and of how many.
     """
@@ -264,7 +292,7 @@ class StreamReading:
         self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read], pagination: Pagination
     ) -> None:
         """Take the reads; they are asked for one by one, as there is room."""
-        self._pagination = pagination
+        self.pagination: Pagination = pagination
         self.stream = stream
         self.waiting: set[Future[Page]] = set()
         self.gone: Counter[str] = Counter()
@@ -272,6 +300,7 @@ class StreamReading:
         self._key = key
         self._reads = iter(reads)
         self._begun: deque[_Reading] = deque()
+        self._longest = timedelta.max
 
     def run_ahead(self) -> None:
         """Begin further reads while there is room."""
@@ -285,9 +314,9 @@ class StreamReading:
         """Whether one more page may be asked for ahead of need."""
         return self._fetcher.may_ask(self)
 
-    def submit(self, read: Read, params: Params) -> Future[Page]:
+    def submit(self, read: Read, params: Params, *, sewn: bool = False) -> Future[Page]:
         """Ask for a page of one of its reads now."""
-        future = self._fetcher.submit(self.stream, read, params)
+        future = self._fetcher.submit(self.stream, read, params, sewn=sewn)
         self.waiting.add(future)
         return future
 
@@ -340,11 +369,13 @@ class StreamReading:
                     self.drop(future)
 
     def _halve(self, reading: _Reading, error: SlowError | LargeError) -> None:
-        if not reading.read.can_halve:
+        window = reading.read.window
+        if window is None or not reading.read.can_halve:
             raise error
         what = "no answer in time for" if isinstance(error, SlowError) else "too large an answer for"
-        logger.warning("%s: %s a window of days, halving it", self.stream, what)
+        logger.warning("%s: %s a window of days, halving it and those that follow", self.stream, what)
         reading.drop()
+        self._longest = min(self._longest, window.length / 2)
         self._begin_first(reading.read.halves())
 
     def _begin_first(self, reads: Iterable[Read]) -> None:
@@ -360,12 +391,12 @@ class StreamReading:
 
     def _begin(self) -> bool:
         for read in islice(self._reads, 1):
-            self._begun.append(self._reading(read))
+            self._begun.extend(map(self._reading, read.up_to(self._longest)))
             return True
         return False
 
     def _reading(self, read: Read) -> _Reading:
-        return _Reading(self, read, self._key, self._pagination, self._fetcher.page_size)
+        return _Reading(self, read, self._key, self.pagination, self._fetcher.page_size)
 
 
 class _Reading:
@@ -379,12 +410,13 @@ class _Reading:
         self._key = key
         self._page_size = page_size
         self._paginator: OffsetPaginator | CursorPaginator = (
-            OffsetPaginator(page_size, key) if pagination == "offset" else CursorPaginator(page_size, key)
+            OffsetPaginator(page_size, key, read.is_part) if pagination == "offset" else CursorPaginator(page_size, key)
         )
         self._other = "cursor" if pagination == "offset" else "offset"
         self._pages: deque[Future[Page]] = deque()
         self._probe: Future[Page] | None = None
         self._first_again: Future[Page] | None = None
+        self._missing = 0
         self._ask()
 
     @property
@@ -402,14 +434,22 @@ class _Reading:
                 self._go_on_by_cursor(error)
                 continue
             except PaginationError as error:
-                raise FactorialError(
-                    f"{self._owner.stream}: {error}; try again, or set pagination to {self._other}"
-                ) from None
+                if not self._may_begin_again(error):
+                    raise FactorialError(
+                        f"{self._owner.stream}: {error}; try again, or set pagination to {self._other}"
+                    ) from None
+                self._go_on_by_cursor(ShiftedPagesError(str(error), None))
+                continue
             if not self._paginator.finished and not self._pages and not self._probe:
                 self._ask()
             run_ahead()
             yield page
         self.drop()
+
+    def _may_begin_again(self, error: PaginationError) -> bool:
+        """Whether rows that have gone may have caused it, and not the server, which would do it again."""
+        self._missing += 1
+        return isinstance(error, MissingPageError) and self._missing < _MOST_MISSING
 
     def _next_page(self, run_ahead: Callable[[], None]) -> Page:
         if self._probe and isinstance(self._paginator, OffsetPaginator):
@@ -438,14 +478,13 @@ class _Reading:
 
     def _take(self, page: Page) -> None:
         paginator = self._paginator
-        if not isinstance(paginator, OffsetPaginator):
-            paginator.take(page)
-            return
         paginator.take(page)
-        if number := paginator.probe_number:
-            self._probe = self._submit(paginator.params_of(number))
-        elif cursor := paginator.safe_cursor:
+        if not isinstance(paginator, OffsetPaginator):
+            return
+        if cursor := paginator.safe_cursor:
             self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=paginator.rows_until(cursor))
+        elif number := paginator.probe_number:
+            self._probe = self._submit(paginator.params_of(number))
         elif paginator.needs_confirmation:
             paginator.confirm(self._owner.take(self._first_again or self._submit(paginator.params_of(1))))
             self._first_again = None
@@ -468,7 +507,7 @@ class _Reading:
             self._pages.append(self._submit(paginator.params))
             return
         number = self._next_number
-        self._pages.append(self._submit(paginator.params_of(number)))
+        self._pages.append(self._owner.submit(self.read, paginator.params_of(number), sewn=paginator.needs_following))
         if paginator.is_guarded and number > paginator.last_ahead and not self._first_again:
             self._first_again = self._submit(paginator.params_of(1))
 
@@ -476,8 +515,12 @@ class _Reading:
         return self._owner.submit(self.read, params)
 
     def _go_on_by_cursor(self, error: ShiftedPagesError) -> None:
-        level = logging.WARNING if isinstance(error, IgnoredPageError) else logging.INFO
-        logger.log(level, "%s: %s, going on by cursor", self._owner.stream, error)
+        is_news = isinstance(error, IgnoredPageError) and self._owner.pagination == "offset"
+        if isinstance(error, IgnoredPageError):
+            self._owner.pagination = "cursor"  # All its reads would show the same.
+        logger.log(
+            logging.WARNING if is_news else logging.INFO, "%s: %s, going on by cursor", self._owner.stream, error
+        )
         self.drop()
         cursor = error.cursor
         passed = 0

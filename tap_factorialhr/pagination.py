@@ -30,6 +30,10 @@ class PaginationError(Exception):
     """A server's pages lead nowhere: it repeats one, or promises one and gives none."""
 
 
+class MissingPageError(PaginationError):
+    """A page was promised and came without rows: rows may have gone meanwhile, or the server is at fault."""
+
+
 class ShiftedPagesError(Exception):
     """Offset pages cannot be trusted any more; the read must go on by cursor.
 
@@ -88,10 +92,18 @@ class PaginationMeta:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One decoded answer: its rows and its meta."""
+    """One decoded answer: its rows and its meta.
+
+    Attributes:
+        rows: The rows, in order.
+        meta: What the answer says about itself.
+        following: The row after the last one as the cursor gives it, in a page of its own; None where it was not asked
+            for.
+    """
 
     rows: list[Row] | PackedRows
     meta: PaginationMeta
+    following: Page | None = None
 
     @classmethod
     def from_response(cls, document: object) -> Page:
@@ -155,6 +167,7 @@ class OffsetPaginator:
 
     page_size: int
     key: str | None = "id"
+    is_part: bool = False
     number: int = 1
     finished: bool = False
     is_guarded: bool = False
@@ -195,14 +208,24 @@ class OffsetPaginator:
     @property
     def safe_cursor(self) -> str | None:
         """After the first page: the cursor to go on with where rows could move without a sign of it, else None."""
-        if self.finished or self._last is None or self._last.meta.total is not None:
+        if self.finished or self._last is None:
             return None
-        return self._last.meta.end_cursor
+        shows_moves = self._last.meta.total is not None and self.key is not None
+        return None if shows_moves and (self._is_sewn or not self.is_part) else self._last.meta.end_cursor
+
+    @property
+    def needs_following(self) -> bool:
+        """Whether a page is to come with the row that follows it by cursor, where pages are read side by side."""
+        return self.is_part and self.key is not None
+
+    @property
+    def _is_sewn(self) -> bool:
+        return self._first is not None and self._first.following is not None
 
     @property
     def needs_confirmation(self) -> bool:
         """Whether the first page is to be looked at again before the read counts as whole."""
-        return self.finished and self.number > _SECOND and self.key is not None
+        return self.finished and self.number > _SECOND and self.key is not None and not self._is_sewn
 
     def take(self, page: Page) -> None:
         """Check the page that was asked for and move on to the next.
@@ -226,7 +249,7 @@ class OffsetPaginator:
         self.number += 1
         self.finished = not page.meta.has_next_page
         if self.number == _SECOND:
-            self.is_guarded = self.key is not None and self.last_number > _SECOND
+            self.is_guarded = self.key is not None and self.last_number > _SECOND and not self._is_sewn
 
     def probe(self, page: Page | None) -> None:
         """Remember the last page as it was before those in the middle were asked for; None where there is no such page.
@@ -285,6 +308,8 @@ class OffsetPaginator:
 
     def _check(self, page: _Trace, last: _Trace) -> None:
         self._check_page(page, last)
+        if self._is_sewn and page.keys[:1] != last.following:
+            raise ShiftedPagesError("a page does not begin with the row after the last one", last.meta.end_cursor)
         if not page.count:
             _check_promise(page, last, self._rows, self.number * (page.meta.limit or 0))
 
@@ -374,7 +399,7 @@ class CursorPaginator:
     def _check_rest(self, page: Page) -> None:
         """After rows by other means, nothing more is right only where those were all there are."""
         if self.passed and not len(page.rows) and (page.meta.total is None or page.meta.total > self.passed):
-            raise PaginationError("the server promised a next page and gave none")
+            raise MissingPageError("the server promised a next page and gave none")
 
     def _advance(self, cursor: str | None) -> None:
         if cursor is None:
@@ -395,26 +420,32 @@ class _Trace:
         meta: Its meta.
         count: How many rows it had.
         keys: Their keys, as numbers where all are; without a key, one fingerprint of all of them.
+        following: The key of the row that follows by cursor, or none; None where it was not asked for.
     """
 
     meta: PaginationMeta
     count: int
     keys: list[Key]
+    following: list[Key] | None = None
 
     @classmethod
     def of(cls, page: Page, key: str | None) -> _Trace:
         count = len(page.rows)
         if key is None:
             return cls(page.meta, count, [hash(tuple(map(repr, page.rows)))] if count else [])
-        values: list[Any] = [row.get(key) for row in page.rows]
-        try:
-            keys: list[Key] = [int(value) for value in values]
-        except (ValueError, TypeError, OverflowError):
-            keys = [str(value) for value in values if value is not None]
-        return cls(page.meta, count, keys)
+        keys = _keys(page, key)
+        return cls(page.meta, count, keys, _keys(page.following, key)[:1] if page.following else None)
 
     def begins_like(self, other: _Trace) -> bool:
         return bool(other.keys) and self.keys[0] == other.keys[0]
+
+
+def _keys(page: Page, key: str) -> list[Key]:
+    values: list[Any] = [row.get(key) for row in page.rows]
+    try:
+        return [int(value) for value in values]
+    except (ValueError, TypeError, OverflowError):
+        return [str(value) for value in values if value is not None]
 
 
 def _ascending(keys: list[Key]) -> bool:
@@ -438,7 +469,7 @@ def _check_promise(page: _Trace, last: _Trace, rows: int, places: int) -> None:
     else:
         is_right = before is not None and total is not None and total < before and total <= rows
     if not is_right:
-        raise PaginationError("the server promised a next page and gave none")
+        raise MissingPageError("the server promised a next page and gave none")
 
 
 def _number(value: object) -> int | None:

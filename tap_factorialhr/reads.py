@@ -81,6 +81,7 @@ class Reads:
                 fill=self._fill(parent, choice),
                 lookup=self._lookup(parent),
                 window=window,
+                is_part=not self.resource.is_one_listing or self._changed_since() is not None,
             )
             for parent, choice in product(self._parents(), self._choices())
         ]
@@ -96,10 +97,12 @@ class Reads:
             yield self.resource.today, self.settings.today.isoformat()
         if self.resource.since:
             yield self.resource.since, (self.settings.start or date(1970, 1, 1)).isoformat()
-        if self.resource.changed_since and self.incremental and (day := self._changed_since()):
+        if self.resource.changed_since and (day := self._changed_since()):
             yield self.resource.changed_since, day.isoformat()
 
     def _changed_since(self) -> date | None:
+        if not (self.resource.changed_since and self.incremental):
+            return None
         if self.since is None:
             return self.settings.start
         return self.since - (self.settings.lookback or 0) * DAY

@@ -150,8 +150,8 @@ class FactorialStream(Stream):
                 newest = margin.isoformat(timespec="microseconds")
             if newest is not None:
                 self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
-        if self._lacks_setting:
-            pass  # Nothing was read, so nothing is known of what has gone.
+        if self._lacks_setting or self.resource.window:
+            pass  # Nothing is known of what has gone where nothing was read, or where days before the first were not.
         elif self.reading.gone:
             self._factorial.report_incomplete(self.name, self.reading.gone)
         elif self._stream_version is not None:

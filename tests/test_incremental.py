@@ -72,6 +72,31 @@ def test_touched_and_added_rows_come_and_the_bookmark_never_passes_the_start(tap
         assert began - timedelta(seconds=1) <= datetime.fromisoformat(value) <= datetime.now(UTC)
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_deletion_that_a_touched_row_makes_up_for_loses_no_other(tap: TapRunner, concurrency: int) -> None:
+    """In a listing of changes an old row enters in the middle: the total, the first and the last page stay the same."""
+    path = "employees/employees"
+    with Sandbox(Company(employees=1_000)) as sandbox:
+        company = sandbox.company
+        for index, row in enumerate(company.rows(path)):
+            row["updated_at"] = f"20{20 if index % 5 == 4 else 25}-05-05T10:00:00.000Z"
+        matching = [row["id"] for row in company.rows(path) if row["updated_at"] > "2025"]
+        resting = [row["id"] for row in company.rows(path) if row["updated_at"] < "2025"]
+        gone = matching[150]
+
+        def move(record: RequestRecord) -> None:
+            if record.resource == path and len(sandbox.requests_for(path)) == 5:
+                company.delete(path, gone)
+                company.touch(path, resting[120])
+
+        sandbox.answer = move
+        config = config_for(sandbox, concurrency=concurrency, start_date="2025-01-01")
+        run = tap(config, catalog=tap.catalog(config, "employees"))
+        assert run.code == 0, run.stderr
+        got = {record["id"] for record in run.records["employees"]}
+        assert {str(key) for key in matching} - {str(gone)} <= got
+
+
 @pytest.mark.parametrize(
     "bookmark",
     ["2026-03-05T23:30:00.000Z", "2026-03-05T23:30:00+00:00", "2026-03-06T01:30:00+02:00", "2026-03-05"],
@@ -146,6 +171,17 @@ def test_deleted_rows_leave_by_activate_version_after_the_last_row(tap: TapRunne
         }
 
 
+def test_a_table_of_days_keeps_those_before_the_first(tap: TapRunner, config: dict[str, Any]) -> None:
+    """A catalog may ask for a full table, but days before ``start_date`` are not read all the same."""
+    config |= {"emit_activate_version_messages": True, "window_days": 400}
+    catalog = tap.catalog(config, "attendance_shifts", "teams")
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    run = tap(config, catalog=catalog)
+    assert run.records["attendance_shifts"]
+    assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["teams"]
+
+
 def test_deleted_leaves_come_with_the_time_of_deletion(tap: TapRunner, config: dict[str, Any]) -> None:
     run = tap(config, catalog=tap.catalog(config, "timeoff_leaves"))
     assert any(record["deleted_at"] for record in run.records["timeoff_leaves"])
@@ -177,6 +213,21 @@ def test_a_window_that_times_out_is_halved(tap: TapRunner) -> None:
         assert sorted(halved.records["attendance_shifts"], key=key) == sorted(
             whole.records["attendance_shifts"], key=key
         )
+
+
+def test_a_window_that_was_halved_halves_those_that_follow(tap: TapRunner) -> None:
+    slow = 4
+
+    def too_long(record: RequestRecord) -> Answer | None:
+        return Answer(504) if record.resource == "attendance/shifts" and days(record) > slow else None
+
+    with Sandbox(Company(employees=1), answer=too_long) as sandbox:
+        config = config_for(sandbox, max_retries=0, window_days=15, concurrency=1)
+        config["start_date"] = (datetime.now(UTC) - timedelta(days=149)).date().isoformat()
+        run = tap(config, catalog=tap.catalog(config, "attendance_shifts"))
+        assert run.code == 0, run.stderr
+        asked = [days(one) for one in sandbox.requests if one.resource == "attendance/shifts"]
+        assert [length for length in asked if length > slow] == [15, 8, 7]
 
 
 def test_an_interrupted_backfill_goes_on_where_it_stopped(tap: TapRunner) -> None:

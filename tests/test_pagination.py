@@ -62,13 +62,25 @@ class Shelf:
         data = [{"id": self.name(one)} for one in rows if one not in self.hidden]
         return Page.from_response({"data": data, "meta": meta})
 
-    def read(self, pagination: Pagination = "offset", concurrency: int = 1) -> list[int]:
-        return list(map(int, self.read_keys(pagination, concurrency)))
+    def read(
+        self,
+        pagination: Pagination = "offset",
+        concurrency: int = 1,
+        *,
+        reads: int = 1,
+        is_part: bool = False,
+        key: str | None = "id",
+    ) -> list[int]:
+        each = [Read("a/b", is_part=is_part)] * reads
+        return list(map(int, self._read(pagination, concurrency, key, each)))
 
-    def read_keys(self, pagination: Pagination = "offset", concurrency: int = 1) -> list[str]:
+    def read_keys(self) -> list[str]:
+        return self._read("offset", 1, "id", [Read("a/b")])
+
+    def _read(self, pagination: Pagination, concurrency: int, key: str | None, reads: list[Read]) -> list[str]:
         fetcher = Fetcher(self, concurrency=concurrency, pagination=pagination, page_size=self.limit)  # type: ignore[arg-type]
         try:
-            reading = fetcher.reading("shelf", "id", [Read("a/b")])
+            reading = fetcher.reading("shelf", key, reads)
             return [row["id"] for _, page, _ in reading for row in page.rows]
         finally:
             fetcher.close()
@@ -151,6 +163,56 @@ def test_a_deletion_that_an_addition_makes_up_for_loses_no_other(
     assert set(range(1, 15)) - {victim} <= set(shelf.read(concurrency=concurrency))
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("entered", [9, 21, 29, 35, 37])
+@pytest.mark.parametrize("request_number", [2, 3, 5, 8, 11, 14])
+def test_a_deletion_that_a_row_entering_in_the_middle_makes_up_for_loses_no_other(
+    request_number: int, entered: int, concurrency: int
+) -> None:
+    """As in a listing of changes: the total, the first and the last page all stay the same."""
+    shelf = Shelf(list(range(2, 41, 2)), limit=2)
+
+    def swap(request: int) -> None:
+        if request == request_number:
+            shelf.ids = sorted({*shelf.ids, entered} - {6})
+
+    shelf.change = swap
+    assert {*range(2, 41, 2)} - {6} <= set(shelf.read(concurrency=concurrency, is_part=True))
+
+
+@pytest.mark.parametrize("request_number", [2, 3, 4, 6])
+def test_without_a_key_nothing_is_lost_either(request_number: int) -> None:
+    shelf = Shelf(list(range(2, 21, 2)))
+
+    def swap(request: int) -> None:
+        if request == request_number:
+            shelf.ids = sorted({*shelf.ids, 17} - {4})
+
+    shelf.change = swap
+    assert {*range(2, 21, 2)} - {4} <= set(shelf.read(key=None, concurrency=8))
+
+
+def test_a_long_part_is_read_side_by_side_each_page_with_the_row_after_it() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    assert shelf.read(concurrency=8, is_part=True) == shelf.ids
+    assert sorted(int(asked["page"]) for asked in shelf.asked if "page" in asked) == list(range(1, 11))
+    assert len([asked for asked in shelf.asked if "after_id" in asked and asked["limit"] == "1"]) == 9
+
+
+@pytest.mark.parametrize(("count", "concurrency"), [(12, 8), (30, 1)])
+def test_a_short_part_and_one_read_page_after_page_cost_no_request_more(count: int, concurrency: int) -> None:
+    shelf = Shelf(list(range(1, count + 1)))
+    assert shelf.read(concurrency=concurrency, is_part=True) == shelf.ids
+    assert len(shelf.asked) == count // 3
+
+
+def test_a_part_without_cursors_is_guarded_like_the_whole() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.twist = lambda meta, _: meta.update(start_cursor=None, end_cursor=None)
+    assert shelf.read(concurrency=8, is_part=True) == shelf.ids
+    assert len(shelf.asked) == 12
+
+
 @pytest.mark.parametrize("count", [4, 10])
 def test_rows_that_move_all_the_time_are_read_by_cursor(count: int) -> None:
     shelf = Shelf(list(range(1, count + 1)))
@@ -213,6 +275,17 @@ def test_an_ignored_page_number_is_noticed_at_the_second_request(caplog: pytest.
     assert shelf.read() == shelf.ids
     assert [asked.get("page") for asked in shelf.asked] == ["1", "4", None, None, None]
     assert sum(record.levelname == "WARNING" for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("is_part", [True, False])
+def test_of_an_ignored_page_number_the_stream_warns_once(is_part: bool, caplog: pytest.LogCaptureFixture) -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.ignore_page = True
+    assert shelf.read(reads=3, is_part=is_part, concurrency=8) == 3 * shelf.ids
+    assert sum(record.levelname == "WARNING" for record in caplog.records) == 1
+    shelf.asked.clear()
+    shelf.read(reads=3, is_part=is_part)
+    assert len([asked for asked in shelf.asked if int(asked.get("page", 1)) > 1]) == (0 if is_part else 1)
 
 
 def test_unpaginated_resource_is_one_request() -> None:
@@ -318,3 +391,28 @@ def test_rows_that_exist_throughout_are_never_lost(
 
     shelf.change = change
     assert always <= set(shelf.read(pagination, ahead))
+
+
+@settings(max_examples=300)
+@given(
+    ids=st.sets(st.integers(0, 60)),
+    limit=st.integers(1, 5),
+    changes=st.dictionaries(st.integers(1, 20), st.sets(st.integers(0, 60), min_size=1, max_size=3), max_size=6),
+    pagination=st.sampled_from(["offset", "cursor"]),
+    ahead=st.sampled_from([1, 4]),
+    key=st.sampled_from(["id", None]),
+)
+def test_rows_that_stay_in_a_part_throughout_are_never_lost(
+    *, ids: set[int], limit: int, changes: dict[int, set[int]], pagination: Pagination, ahead: int, key: str | None
+) -> None:
+    """Rows go and enter anywhere: each change takes out those that are there and puts in those that are not."""
+    shelf = Shelf(list(ids), limit=limit)
+    always = set(ids)
+
+    def change(request: int) -> None:
+        changed = changes.get(request, set())
+        always.difference_update(changed)
+        shelf.ids = sorted({*shelf.ids} ^ changed)
+
+    shelf.change = change
+    assert always <= set(shelf.read(pagination, ahead, is_part=True, key=key))
