@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from tap_factorialhr.auth import FactorialAuthenticator
     from tap_factorialhr.pagination import Params
 
+    Decode = Callable[[bytearray], Any]
+
 logger = logging.getLogger("tap-factorialhr")
 
 RETRIED = frozenset({408, 425, 429})
@@ -179,7 +181,15 @@ class Client:
         self.requests: Counter[str] = Counter()
         self.retries: Counter[str] = Counter()
 
-    def get(self, stream: str, path: str, params: Params, *, patient: bool = True) -> Page:
+    def get(
+        self,
+        stream: str,
+        path: str,
+        params: Params,
+        *,
+        patient: bool = True,
+        decode: Decode = records.decode_answer,
+    ) -> Page:
         """Read one page of a resource.
 
         Args:
@@ -187,6 +197,7 @@ class Client:
             path: ``<domain>/<resource>``.
             params: The query parameters, in order.
             patient: Whether a time-out is tried again.
+            decode: Decodes a body; raises ValueError where it is not JSON.
 
         Raises:
             UnavailableError: The resource is not there for these credentials.
@@ -217,14 +228,14 @@ class Client:
             logger=None,
         )
         try:
-            return retrying(self._get)(stream, path, params)
+            return retrying(self._get)(stream, path, params, decode)
         except SlowError as error:
             raise SlowError(f"{stream}: {error}; raise request_timeout, or try again later") from None
         except RetriableError as error:
             kind = SlowError if isinstance(error, OverdueError) else RetriableError
             raise kind(f"{stream}: {error}, given up after {self._max_retries} retries; try again later") from None
 
-    def _get(self, stream: str, path: str, params: Params) -> Page:
+    def _get(self, stream: str, path: str, params: Params, decode: Decode) -> Page:
         with ExitStack() as turn:
             with self.throttle.slot() as began:
                 response, body = self._send(stream, path, params, turn)
@@ -237,7 +248,7 @@ class Client:
             if len(body) > LARGE_BODY:
                 _check_values(stream, body)
             try:
-                return Page.from_response(records.decode_answer(body))
+                return Page.from_response(decode(body))
             except EnvelopeError as error:
                 raise RetriableError(f"HTTP 200 without the API's envelope ({error})") from None
             except ValueError as error:

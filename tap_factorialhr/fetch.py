@@ -26,12 +26,13 @@ from tap_factorialhr.pagination import (
     PaginationError,
     ShiftedPagesError,
 )
+from tap_factorialhr.records import decode_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
-    from tap_factorialhr.client import Client
+    from tap_factorialhr.client import Client, Decode
     from tap_factorialhr.pagination import Params, Row
 
 logger = logging.getLogger("tap-factorialhr")
@@ -194,10 +195,25 @@ class Fetcher:
         self._current: StreamReading | None = None
 
     def reading(
-        self, stream: str, key: str | None, reads: Iterable[Read], pagination: Pagination | None = None
+        self,
+        stream: str,
+        key: str | None,
+        reads: Iterable[Read],
+        pagination: Pagination | None = None,
+        decode: Decode = decode_answer,
     ) -> StreamReading:
-        """The reads of a stream, one after the other, with the next ones under way."""
-        return StreamReading(self, stream, key, reads, pagination or self.pagination)
+        """The reads of a stream, one after the other, with the next ones under way.
+
+        Args:
+            stream: Its name.
+            key: The field that tells rows apart, None where there is none.
+            reads: What to read.
+            pagination: How pages are asked for, None for the tap's own way.
+            decode: Decodes a body, in any thread; raises ValueError where it is not JSON.
+        """
+        return StreamReading(
+            self, stream=stream, key=key, reads=reads, pagination=pagination or self.pagination, decode=decode
+        )
 
     @contextmanager
     def turn_of(self, reading: StreamReading) -> Iterator[None]:
@@ -209,24 +225,24 @@ class Fetcher:
             if self._current is reading:
                 self._current = before
 
-    def submit(self, stream: str, read: Read, params: Params, *, sewn: bool = False) -> Future[Page]:
+    def submit(self, reading: StreamReading, read: Read, params: Params, *, sewn: bool) -> Future[Page]:
         """Ask for a page now; where it is to be sewn and the listing is long, for the row that follows it as well."""
-        future = self._pool.submit(self._get_sewn if sewn else self._get, stream, read, params)
+        future = self._pool.submit(self._get_sewn if sewn else self._get, reading, read, params)
         self._waiting.add(future)
         return future
 
-    def _get(self, stream: str, read: Read, params: Params) -> Page:
+    def _get(self, reading: StreamReading, read: Read, params: Params) -> Page:
         days = read.window.params if read.window else ()
         asked = (*read.params, *read.parents, *days, *params)
-        return self.client.get(stream, read.path, asked, patient=not read.can_halve)
+        return self.client.get(reading.stream, read.path, asked, patient=not read.can_halve, decode=reading.decode)
 
-    def _get_sewn(self, stream: str, read: Read, params: Params) -> Page:
-        page = self._get(stream, read, params)
+    def _get_sewn(self, reading: StreamReading, read: Read, params: Params) -> Page:
+        page = self._get(reading, read, params)
         meta = page.meta
         is_long = meta.total is not None and meta.limit is not None and meta.total > _IN_TURN * meta.limit
         if self._concurrency == 1 or not is_long or not meta.has_next_page or meta.end_cursor is None:
             return page
-        return replace(page, following=self._get(stream, read, (("limit", "1"), ("after_id", meta.end_cursor))))
+        return replace(page, following=self._get(reading, read, (("limit", "1"), ("after_id", meta.end_cursor))))
 
     def take(self, future: Future[Page]) -> Page:
         """Wait for a page; raises what its request raised."""
@@ -283,17 +299,26 @@ class StreamReading:
 
     Attributes:
         stream: Its name.
+        decode: Decodes a body.
         pagination: How the pages of further reads are asked for.
         waiting: The pages that have been asked for and not been taken.
         gone: Why the rows of some parents could not be read, and of how many.
     """
 
-    def __init__(
-        self, fetcher: Fetcher, stream: str, key: str | None, reads: Iterable[Read], pagination: Pagination
+    def __init__(  # noqa: PLR0913 (each is needed, all by name)
+        self,
+        fetcher: Fetcher,
+        *,
+        stream: str,
+        key: str | None,
+        reads: Iterable[Read],
+        pagination: Pagination,
+        decode: Decode,
     ) -> None:
         """Take the reads; they are asked for one by one, as there is room."""
         self.pagination: Pagination = pagination
         self.stream = stream
+        self.decode = decode
         self.waiting: set[Future[Page]] = set()
         self.gone: Counter[str] = Counter()
         self._fetcher = fetcher
@@ -316,7 +341,7 @@ class StreamReading:
 
     def submit(self, read: Read, params: Params, *, sewn: bool = False) -> Future[Page]:
         """Ask for a page of one of its reads now."""
-        future = self._fetcher.submit(self.stream, read, params, sewn=sewn)
+        future = self._fetcher.submit(self, read, params, sewn=sewn)
         self.waiting.add(future)
         return future
 

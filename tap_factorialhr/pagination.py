@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tap_factorialhr.records import PackedRows
+from tap_factorialhr.records import PackedRows, column
+from tap_factorialhr.typed import TypedRows
 
 Row = dict[str, Any]
 Params = tuple[tuple[str, str], ...]
@@ -101,7 +102,7 @@ class Page:
             for.
     """
 
-    rows: list[Row] | PackedRows
+    rows: list[Row] | PackedRows | TypedRows
     meta: PaginationMeta
     following: Page | None = None
 
@@ -114,13 +115,15 @@ class Page:
         """
         meta = PaginationMeta.from_response(document)
         rows = _envelope(document).get("data") or []
-        if isinstance(rows, PackedRows) or (isinstance(rows, list) and all(row.__class__ is dict for row in rows)):
+        if isinstance(rows, PackedRows | TypedRows) or (
+            isinstance(rows, list) and all(row.__class__ is dict for row in rows)
+        ):
             return cls(rows, meta)
         raise EnvelopeError("its data is not a list of objects")
 
     def batches(self, size: int) -> Iterator[list[Row]]:
         """Its rows in order, at most ``size`` at a time, each taken out of the page."""
-        if isinstance(self.rows, PackedRows):
+        if not isinstance(self.rows, list):
             yield from self.rows.batches(size)
             return
         self.rows.reverse()  # From the end of a list rows come off without moving the others.
@@ -441,7 +444,7 @@ class _Trace:
 
 
 def _keys(page: Page, key: str) -> list[Key]:
-    values: list[Any] = [row.get(key) for row in page.rows]
+    values = column(page.rows, key)
     try:
         return [int(value) for value in values]
     except (ValueError, TypeError, OverflowError):

@@ -54,7 +54,8 @@ _ESCAPE = re.compile(
     re.DOTALL,
 )
 
-_LARGE = 4 * 1024 * 1024  # Bytes of a body from which on its rows are not all held as objects at once.
+LARGE = 4 * 1024 * 1024
+"""Bytes of a body from which on its rows are not all held as objects at once."""
 
 
 class _Large(msgspec.Struct):
@@ -103,7 +104,7 @@ def decode_answer(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anyt
     Raises:
         ValueError: As `decode` does.
     """
-    if len(body) >= _LARGE and (packed := _packed(body)):
+    if len(body) >= LARGE and (packed := _packed(body)):
         return packed
     return decode(body)
 
@@ -164,28 +165,35 @@ def _without_lone_surrogates(body: bytes | bytearray) -> bytes:
     return _ESCAPE.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], body)
 
 
-class _Field(NamedTuple):
+def column(rows: Iterable[Any], name: str) -> list[Any]:
+    """The values of one field in rows that are dictionaries, or structs; None where a row lacks it."""
+    return [row.get(name) if row.__class__ is dict else getattr(row, name) for row in rows]
+
+
+class Field(NamedTuple):
     """How one field of an object is read.
 
     Attributes:
         name: Its name.
         full_name: The same, dotted where the object is nested.
         right: The class of the values that need no reading, None where all do.
+        typed: The type of the values that need no reading once a decoder has made them, None where all do.
         read: Reads a value that is not null, and raises when it cannot.
     """
 
     name: str
     full_name: str
     right: type | None
+    typed: type | None
     read: Reader
 
 
-def _by_class(fields: list[_Field]) -> list[tuple[Values, frozenset[type], list[_Field]]]:
+def _by_class(fields: list[Field]) -> list[tuple[Values, frozenset[type], list[Field]]]:
     """The fields whose values mostly need no reading, by the class of such values.
 
     One look at the classes of all of them at once costs a fraction of one look per field.
     """
-    groups: list[tuple[Values, frozenset[type], list[_Field]]] = []
+    groups: list[tuple[Values, frozenset[type], list[Field]]] = []
     for right in (str, int, bool):
         group = [field for field in fields if field.right is right]
         if group:
@@ -201,6 +209,8 @@ class Shaper:
     Attributes:
         unknown: The names of fields met that the schema does not declare, dotted where nested.
         unreadable: How many values became null since they are not of the declared type, per field (dotted).
+        fields: How each field of a record is read, in the order of the schema.
+        is_whole: Whether records have all fields of the schema.
     """
 
     def __init__(self, schema: JsonSchema, selected: Selected = lambda _: True) -> None:
@@ -214,7 +224,9 @@ class Shaper:
         """
         self.unknown: set[str] = set()
         self.unreadable: Counter[str] = Counter()
-        self._shape = self._object(schema, "", (), selected)
+        self.fields = list(self._fields(schema["properties"], "", (), selected))
+        self.is_whole = len(self.fields) == len(schema["properties"])
+        self._shape = self._object(self.fields, set(schema["properties"]), "")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Make the record of a row.
@@ -233,6 +245,26 @@ class Shaper:
         shaped: dict[str, Any] = self._shape(row)
         return shaped
 
+    def shape_all(self, rows: list[Any]) -> list[Any]:
+        """Make the records of rows that are all dictionaries, or all structs of `typed`, which it changes in place."""
+        if rows and rows[0].__class__ is dict:
+            return list(map(self._shape, rows))
+        for field in self.fields:
+            if field.typed is None:
+                self._read_column(rows, field)
+        return rows
+
+    def _read_column(self, rows: list[Any], field: Field) -> None:
+        name, read = field.name, field.read
+        for row in rows:
+            value = getattr(row, name)
+            if value is not None:
+                try:
+                    setattr(row, name, read(value))
+                except _UNREADABLE:
+                    self.unreadable[field.full_name] += 1
+                    setattr(row, name, None)
+
     def warnings(self) -> Iterator[str]:
         """What to tell the user after the last row: names and counts, never a value."""
         for path, count in sorted(self.unreadable.items()):
@@ -245,16 +277,15 @@ class Shaper:
             told = " and ".join([*([", ".join(plain)] if plain else []), *more])
             yield f"fields left out, as this version of the API document does not know them: {told}"
 
-    def _object(self, schema: JsonSchema, path: str, breadcrumb: Breadcrumb, selected: Selected | None) -> Reader:
-        """A reader of objects with known fields; ``selected`` is None where all are."""
-        fields = list(self._fields(schema["properties"], path, breadcrumb, selected))
-        pick = self._picker([field.name for field in fields], set(schema["properties"]), path)
+    def _object(self, fields: list[Field], known: set[str], path: str) -> Reader:
+        """A reader of objects with some fields, of those that are known."""
+        pick = self._picker([field.name for field in fields], known, path)
         groups = _by_class(fields)
         others = [field for field in fields if field.right is None]
         unreadable = self.unreadable
 
-        def read_all(record: dict[str, Any], chosen: list[_Field]) -> None:
-            for name, full_name, right, read in chosen:
+        def read_all(record: dict[str, Any], chosen: list[Field]) -> None:
+            for name, full_name, right, _, read in chosen:
                 value = record[name]
                 if value.__class__ is not right and value is not None:
                     try:
@@ -297,12 +328,14 @@ class Shaper:
 
     def _fields(
         self, properties: dict[str, JsonSchema], path: str, breadcrumb: Breadcrumb, selected: Selected | None
-    ) -> Iterator[_Field]:
+    ) -> Iterator[Field]:
+        """How the selected fields of an object are read; ``selected`` is None where all are."""
         for name, schema in properties.items():
             crumb = (*breadcrumb, "properties", name)
             if selected is None or selected(crumb):
                 reader = self._reader(name, schema, path + name, crumb, selected)
-                yield _Field(name, path + name, _right_class(schema), reader)
+                right = _right_class(schema)
+                yield Field(name, path + name, right, date if reader is _date else right, reader)
 
     def _array(self, read: Reader, path: str) -> Reader:
         unreadable = self.unreadable
@@ -327,7 +360,10 @@ class Shaper:
         """What reads a value that is not null, and raises when it cannot."""
         match _kind(schema):
             case "object" if schema.get("properties"):
-                return self._object(schema, f"{path}.", breadcrumb, selected)
+                known, inside = set(schema["properties"]), f"{path}."
+                return self._object(
+                    list(self._fields(schema["properties"], inside, breadcrumb, selected)), known, inside
+                )
             case "object":
                 return _open_object
             case "array":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.exceptions import MaxRecordsLimitException
@@ -13,14 +14,17 @@ from singer_sdk.streams import Stream
 
 from tap_factorialhr.client import RejectedError, UnavailableError
 from tap_factorialhr.reads import as_day
-from tap_factorialhr.records import Shaper
+from tap_factorialhr.records import Shaper, column, decode_answer
 from tap_factorialhr.resources import CHANGE_KEY
+from tap_factorialhr.typed import TypedDecoder, as_dictionary
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
 
     from singer_sdk.helpers.types import Context
+    from singer_sdk.mapper import StreamMap
 
+    from tap_factorialhr.client import Decode
     from tap_factorialhr.fetch import Read, StreamReading
     from tap_factorialhr.messages import MessageWriter
     from tap_factorialhr.openapi import JsonSchema
@@ -102,7 +106,7 @@ class FactorialStream(Stream):
     def get_records(self, context: Context | None) -> Iterable[dict[str, Any]]:  # noqa: ARG002
         """Every record, shaped."""
         for records in self._shaped_pages():
-            yield from records
+            yield from (record if isinstance(record, dict) else as_dictionary(record) for record in records)
 
     @property
     def reading(self) -> StreamReading:
@@ -111,8 +115,22 @@ class FactorialStream(Stream):
             since = as_day(self.bookmark) if self.bookmark else None
             reads = self._factorial.reads(self.resource, since, incremental=self.is_incremental)
             key = self.resource.key[0] if len(self.resource.key) == 1 else None
-            self._reading = self._factorial.fetcher.reading(self.name, key, reads, self.resource.pagination)
+            self._reading = self._factorial.fetcher.reading(
+                self.name, key, reads, self.resource.pagination, self._decoder
+            )
         return self._reading
+
+    @cached_property
+    def _shaper(self) -> Shaper:
+        return Shaper(self.effective_schema, self._is_selected)
+
+    @property
+    def _decoder(self) -> Decode:
+        """What decodes its answers: into structs where records are nothing but the rows."""
+        is_changed = self.resource.added_fields or self.replication_key == CHANGE_KEY or self.resource.may_repeat
+        if is_changed or any(map(_changes, self.stream_maps)):
+            return decode_answer
+        return TypedDecoder(self._shaper) if TypedDecoder.suits(self._shaper) else decode_answer
 
     def _sync_records(
         self,
@@ -166,16 +184,14 @@ class FactorialStream(Stream):
 
         The bookmark of a read by days moves when all its records have been taken.
         """
-        shape = Shaper(self.effective_schema, self._is_selected)
         for read, page, last in self._pages():
             if self.resource.is_one_listing:
                 self._factorial.progress.expect(self.name, page.meta.total)
             for batch in page.batches(LARGEST_BATCH):
-                rows = self._complete(batch, read)
-                yield [shape(row) for row in rows]
+                yield self._shaper.shape_all(self._complete(batch, read))
             if last:
                 self._read_done(read)
-        for warning in shape.warnings():
+        for warning in self._shaper.warnings():
             self.logger.warning("%s: %s", self.name, warning)
 
     @property
@@ -212,7 +228,7 @@ class FactorialStream(Stream):
         writer = cast("MessageWriter", self._factorial.message_writer)
         for stream_map in self.stream_maps:
             mapped: Iterable[dict[str, Any] | None] = records
-            if type(stream_map) is not SameRecordTransform or stream_map.flattening_enabled:
+            if _changes(stream_map):
                 mapped = (stream_map.transform(dict(record)) for record in records)
             kept = (record for record in mapped if record is not None)
             writer.write_records(stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version)
@@ -224,8 +240,7 @@ class FactorialStream(Stream):
         key = self.replication_key
         if key is None or self.resource.window:
             return newest
-        seen = (record.get(key) for record in records)
-        return max(filter(None, (newest, *seen)), default=None)
+        return max(filter(None, (newest, *column(records, key))), default=None)
 
     def _read_done(self, read: Read) -> None:
         if self.is_incremental and read.bookmark is not None:
@@ -243,6 +258,10 @@ class FactorialStream(Stream):
     def _check_limit(self, records: list[dict[str, Any]], written: list[dict[str, Any]]) -> None:
         if len(written) < len(records):
             self._abort_sync(MaxRecordsLimitException("the dry run has its records"))
+
+
+def _changes(stream_map: StreamMap) -> bool:
+    return type(stream_map) is not SameRecordTransform or bool(stream_map.flattening_enabled)
 
 
 def in_utc(bookmark: str) -> str:

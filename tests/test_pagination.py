@@ -35,8 +35,8 @@ class Shelf:
         self.hidden: set[int] = set()
         self.name: Callable[[int], str] = str
 
-    def get(self, stream: str, path: str, params: Params, *, patient: bool = True) -> Page:
-        del stream, path, patient
+    def get(self, stream: str, path: str, params: Params, **how: Any) -> Page:
+        del stream, path, how
         asked = dict(params)
         self.asked.append(asked)
         assert len(self.asked) < 500, "the read goes round in circles"

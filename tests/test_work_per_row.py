@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Figure, TapRunner
 
-MOST_CALLS = 30
+MOST_CALLS = 20
 """Calls per employee, of 54 fields, six of them dates; a look at each field on its own would be more than 54."""
 
 
