@@ -266,9 +266,9 @@ class Fetcher:
         """
         if self._concurrency == 1:
             return False
-        own = self.weight(reading.waiting)
         if reading is self._current:
-            return own < _AHEAD * self._concurrency
+            room = _AHEAD * self._concurrency
+            return len(reading.waiting) < room and self.weight(reading.waiting) < room
         in_flight = sum(not future.done() for future in self._waiting)
         of_current = self.weight(self._current.waiting) if self._current else 0
         return in_flight < self._concurrency and self.weight(self._waiting) - of_current < _UPCOMING * self._concurrency

@@ -210,7 +210,7 @@ class Shaper:
         unknown: The names of fields met that the schema does not declare, dotted where nested.
         unreadable: How many values became null since they are not of the declared type, per field (dotted).
         fields: How each field of a record is read, in the order of the schema.
-        is_whole: Whether records have all fields of the schema.
+        left_out: The names of the fields that are not selected.
     """
 
     def __init__(self, schema: JsonSchema, selected: Selected = lambda _: True) -> None:
@@ -225,7 +225,7 @@ class Shaper:
         self.unknown: set[str] = set()
         self.unreadable: Counter[str] = Counter()
         self.fields = list(self._fields(schema["properties"], "", (), selected))
-        self.is_whole = len(self.fields) == len(schema["properties"])
+        self.left_out = sorted(schema["properties"].keys() - {field.name for field in self.fields})
         self._shape = self._object(self.fields, set(schema["properties"]), "")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -252,6 +252,9 @@ class Shaper:
         for field in self.fields:
             if field.typed is None:
                 self._read_column(rows, field)
+        for name in self.left_out:
+            for row in rows:
+                setattr(row, name, msgspec.UNSET)  # What is not set is not written.
         return rows
 
     def _read_column(self, rows: list[Any], field: Field) -> None:

@@ -50,17 +50,17 @@ class TypedDecoder:
 
     def __init__(self, shaper: Shaper) -> None:
         """Compile the type of the rows that a shaper that `suits` shapes."""
-        row = msgspec.defstruct(
-            "Row", [(one.name, _type(one), None) for one in shaper.fields], forbid_unknown_fields=True, gc=False
-        )
+        fields = [(one.name, _type(one), None) for one in shaper.fields]
+        left_out = [(name, Any, msgspec.UNSET) for name in shaper.left_out]
+        row = msgspec.defstruct("Row", [*fields, *left_out], forbid_unknown_fields=True, gc=False)
         answer = msgspec.defstruct("Answer", [("data", list[row]), ("meta", Any, None)])  # type: ignore[valid-type]
         self._decoder = msgspec.json.Decoder(answer, float_hook=Decimal)
         self._misfits = 0
 
     @staticmethod
     def suits(shaper: Shaper) -> bool:
-        """Whether a struct can hold the rows: where no field is left out, and all have names that it can have."""
-        return shaper.is_whole and all(one.name.isidentifier() for one in shaper.fields)
+        """Whether a struct can hold the rows, whose fields are to have names that its own can have."""
+        return all(name.isidentifier() for name in (*(one.name for one in shaper.fields), *shaper.left_out))
 
     def __call__(self, body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
         """Decode a body as `records.decode_answer` does, its rows as `TypedRows` where all of them fit.
