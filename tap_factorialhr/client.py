@@ -94,11 +94,24 @@ class LargeError(FactorialError):
     """An answer that is too large to be taken in."""
 
 
-class UnavailableError(FactorialError):
+class RefusedError(FactorialError):
+    """A request that the API does not answer, however often it is sent.
+
+    Attributes:
+        status: Why, such as ``HTTP 403``.
+    """
+
+    def __init__(self, status: str, message: str | None = None) -> None:
+        """Take why, and what a person gets to see, where that is more."""
+        super().__init__(message or status)
+        self.status = status
+
+
+class UnavailableError(RefusedError):
     """A resource that this company or these credentials have no access to (403, 404)."""
 
 
-class RejectedError(FactorialError):
+class RejectedError(RefusedError):
     """A request that the API takes for wrong (400, 422 and the like)."""
 
 
@@ -332,9 +345,10 @@ class Client:
             )
         named = _named_parameter({*(name for name, _ in params), *self._parameters(path)}, body)
         raise RejectedError(
+            f"HTTP {status}",
             f"{stream}: HTTP {status}, the API rejects the request"
             + (f" because of the parameter {named}" if named else "")
-            + "; check api_version and the settings"
+            + "; check api_version and the settings",
         )
 
     def _count(self, counter: Counter[str], stream: str) -> None:

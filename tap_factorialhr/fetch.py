@@ -93,6 +93,7 @@ class Read:
         fill: Fields, with their values, that its rows get where they lack them.
         lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
         window: The days that it reads, where it is read by days.
+        is_choice: Whether it lists the rows of one value of a parameter that takes one at a time.
         is_part: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
     """
@@ -104,6 +105,7 @@ class Read:
     fill: Mapping[str, str] = field(default_factory=dict)
     lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     window: Days | None = None
+    is_choice: bool = False
     is_part: bool = False
     bookmark: str | None = None
 
@@ -117,9 +119,9 @@ class Read:
                 row[name] = values.get(str(row.get(other)))
 
     @property
-    def may_be_gone(self) -> bool:
+    def is_of_one_parent(self) -> bool:
         """Whether it lists the rows of one parent alone, which may have gone meanwhile."""
-        return len(self.parents) == 1 and self.window is None
+        return len(self.parents) == 1
 
     def leaves_open(self, page: Page) -> bool:
         """Whether a row does not say which of several parents it belongs to."""
@@ -302,7 +304,7 @@ class StreamReading:
         decode: Decodes a body.
         pagination: How the pages of further reads are asked for.
         waiting: The pages that have been asked for and not been taken.
-        gone: Why the rows of some parents could not be read, and of how many.
+        left_out: Why the rows of some parents or values could not be read, and of how many.
     """
 
     def __init__(  # noqa: PLR0913 (each is needed, all by name)
@@ -320,7 +322,7 @@ class StreamReading:
         self.stream = stream
         self.decode = decode
         self.waiting: set[Future[Page]] = set()
-        self.gone: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
         self._fetcher = fetcher
         self._key = key
         self._reads = iter(reads)
@@ -361,15 +363,16 @@ class StreamReading:
 
         An empty page is given as well, so that the end of each read is seen. A window that times out or is too large
         is read again in halves, down to one day, and rows of several parents that do not say whose they are one parent
-        after the other. A parent whose rows are not there (any more) is left out and
-        counted, but where that goes for all of them, the resource itself is not there.
+        after the other. A parent or a value whose rows cannot be read (any more) is left out and counted, but where
+        that goes for all of them, it is the resource itself.
 
         Raises:
             UnavailableError: The resource is not there for these credentials.
+            RejectedError: The API takes what is asked for wrong.
         """
         with self._fetcher.turn_of(self):
             try:
-                is_there = False
+                is_there, refusal = False, None
                 while self._begun or self._begin():
                     reading = self._begun.popleft()
                     try:
@@ -382,16 +385,23 @@ class StreamReading:
                             yield reading.read, page, reading.finished
                     except (SlowError, LargeError) as error:
                         self._halve(reading, error)
-                    except UnavailableError as error:
-                        if not reading.read.may_be_gone or (self.gone.total() >= _PARENTS_TRIED and not is_there):
-                            raise
-                        self.gone[str(error)] += 1
-                        reading.drop()
-                if self.gone and not is_there:
-                    raise UnavailableError(next(iter(self.gone)))
+                    except (UnavailableError, RejectedError) as error:
+                        self._leave_out(reading, error)
+                        refusal = error
+                        if not is_there and self.left_out.total() > _PARENTS_TRIED:
+                            break
+                if refusal and not is_there:
+                    raise refusal
             finally:
                 for future in tuple(self.waiting):
                     self.drop(future)
+
+    def _leave_out(self, reading: _Reading, error: UnavailableError | RejectedError) -> None:
+        can_be = reading.read.is_choice or (reading.read.is_of_one_parent and isinstance(error, UnavailableError))
+        if reading.read.window or not can_be:
+            raise error
+        self.left_out[error.status] += 1
+        reading.drop()
 
     def _halve(self, reading: _Reading, error: SlowError | LargeError) -> None:
         window = reading.read.window

@@ -81,6 +81,7 @@ class Reads:
                 fill=self._fill(parent, choice),
                 lookup=self._lookup(parent),
                 window=window,
+                is_choice=bool(choice),
                 is_part=not self.resource.is_one_listing or self._changed_since() is not None,
             )
             for parent, choice in product(self._parents(), self._choices())

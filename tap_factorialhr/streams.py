@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -170,11 +171,16 @@ class FactorialStream(Stream):
                 self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
         if self._lacks_setting or self.resource.window:
             pass  # Nothing is known of what has gone where nothing was read, or where days before the first were not.
-        elif self.reading.gone:
-            self._factorial.report_incomplete(self.name, self.reading.gone)
+        elif left_out := self._left_out:
+            self._factorial.report_incomplete(self.name, left_out)
         elif self._stream_version is not None:
             super()._write_activate_version_message(self._stream_version)
         self._factorial.state_writer.write_state(self.tap_state)
+
+    @property
+    def _left_out(self) -> Counter[str]:
+        parent = self.resource.parent
+        return self.reading.left_out + (self._factorial.parents_left_out(parent) if parent else Counter())
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""

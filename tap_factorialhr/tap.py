@@ -7,6 +7,7 @@ import json
 import os
 import re
 import threading
+from collections import Counter
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -233,6 +234,7 @@ class TapFactorialHR(Tap):
         self._stop_signal: int | None = None
         self._parents: dict[tuple[str, str], dict[str, str | None]] = {}
         self._key_readings: dict[tuple[str, str], StreamReading] = {}
+        self._parents_left_out: dict[tuple[str, str], Counter[str]] = {}
         super().__init__(*args, validate_config=validate_config, **kwargs)
         cast("MessageWriter", self.message_writer).stdout.check = self.check_interrupted
         if validate_config:
@@ -349,8 +351,13 @@ class TapFactorialHR(Tap):
                 raise UnavailableError(f"{error} of its parent {reading.stream}") from None
             finally:
                 del self._key_readings[at]
+            self._parents_left_out[at] = reading.left_out
             self._parents[at] = found
         return self._parents[at]
+
+    def parents_left_out(self, parent: Parent) -> Counter[str]:
+        """Why some rows of a parent could not be read, where `parents` has read them, and how often."""
+        return self._parents_left_out.get((parent.resource, parent.key), Counter())
 
     def _keys_of(self, parent: Parent) -> StreamReading:
         """The reading of a parent's keys, begun ahead of their need where that is possible."""
@@ -400,19 +407,19 @@ class TapFactorialHR(Tap):
         self.skipped[stream] = reason
         self.progress.give_up(stream, f"skipped, {reason}")
 
-    def report_incomplete(self, stream: str, gone: Mapping[str, int]) -> None:
-        """Go on although the rows of some parents could not be read.
+    def report_incomplete(self, stream: str, left_out: Mapping[str, int]) -> None:
+        """Go on although the rows of some parents or values could not be read.
 
         Raises:
             FactorialError: ``on_forbidden`` is ``fail``, and they are not just gone.
         """
-        told = ", ".join(f"{count} times {reason}" for reason, count in gone.items())
-        if self.config["on_forbidden"] == "fail" and gone.keys() - GONE:
+        told = ", ".join(f"{count} times {reason}" for reason, count in left_out.items())
+        if self.config["on_forbidden"] == "fail" and left_out.keys() - GONE:
             raise FactorialError(
-                f"{stream}: the rows of some parents cannot be read ({told}); deselect it, or set on_forbidden to skip"
+                f"{stream}: a part of its rows cannot be read ({told}); deselect it, or set on_forbidden to skip"
             )
-        self.logger.warning("%s: without the rows of some parents (%s)", stream, told)
-        self.progress.give_up(stream, f"without some parents, {told}")
+        self.logger.warning("%s: without a part of its rows (%s)", stream, told)
+        self.progress.give_up(stream, f"without a part, {told}")
 
     def report_failed(self, stream: str, reason: str) -> None:
         """Go on without a stream, and fail at the end."""

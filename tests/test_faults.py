@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_factorialhr.sandbox import Answer, Company, Faults, Sandbox
+from tap_factorialhr.sandbox import Answer, Company, Faults, RequestRecord, Sandbox
 from tap_factorialhr.sandbox.faults import KINDS
 from tests.conftest import Run, TapRunner, config_for
 from tests.test_sync import differences, stream_name
@@ -132,7 +132,7 @@ def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunn
         assert run.code == 0, run.stderr
         expected = {str(row["id"]) for row in children if str(row["task_id"]) != tasks[1]}
         assert {record["id"] for record in run.records["tasks_task_files"]} == expected
-        assert "tasks_task_files: without the rows of some parents (1 times HTTP 404)" in run.stderr
+        assert "tasks_task_files: without a part of its rows (1 times HTTP 404)" in run.stderr
         assert run.of_type("ACTIVATE_VERSION") == []
         assert tap({**config, "on_forbidden": "fail"}, catalog=catalog).code == 0
 
@@ -143,6 +143,30 @@ def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunn
         run = tap(config, catalog=catalog)
         assert run.code == 1
         assert "skipped: tasks_task_files (HTTP 403)" in run.stderr
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_a_value_that_is_refused_does_not_hide_the_rows_of_others(tap: TapRunner, status: int) -> None:
+    path, stream = "job_catalog/tree_nodes", "job_catalog_tree_nodes"
+
+    def refuse(record: RequestRecord) -> Answer | None:
+        return Answer(status) if record.resource == path and record.get("node_type") in refused else None
+
+    with Sandbox(Company(employees=20), answer=refuse) as sandbox:
+        config = config_for(sandbox, emit_activate_version_messages=True)
+        rows = sandbox.company.rows(path)
+        kinds = sorted({row["type"] for row in rows})
+        refused = {kinds[0]}
+        run = tap(config, catalog=tap.catalog(config, stream, "job_catalog_node_attributes"))
+        assert run.code == 0, run.stderr
+        assert {one["uuid"] for one in run.records[stream]} == {row["uuid"] for row in rows if row["type"] != kinds[0]}
+        assert run.records["job_catalog_node_attributes"]
+        assert run.of_type("ACTIVATE_VERSION") == []
+        for name in (stream, "job_catalog_node_attributes"):
+            assert f"{name}: without" in run.stderr
+        refused = {one.get("node_type") for one in sandbox.requests_for(path)}
+        run = tap(config, catalog=tap.catalog(config, stream))
+        assert run.code == 1
 
 
 def test_what_was_skipped_is_listed_even_when_the_run_fails(tap: TapRunner) -> None:
