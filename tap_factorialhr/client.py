@@ -16,8 +16,8 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import backoff
 import requests
@@ -116,7 +116,7 @@ class RejectedError(RefusedError):
 
 
 class Session(requests.Session):
-    """An HTTP session to one server that keeps to the settings, whatever the environment says.
+    """An HTTP session to one server that keeps to the settings, whatever the environment or the server says.
 
     Of the environment, a proxy for HTTPS (it sees no more than an encrypted tunnel) and, where no ``ca_bundle`` is
     set, ``REQUESTS_CA_BUNDLE`` count. It is read once, here, where requests would read it again for every request.
@@ -131,7 +131,6 @@ class Session(requests.Session):
         super().__init__()
         environment = self.merge_environment_settings(base_url, {}, stream=None, verify=None, cert=None)
         self.trust_env = False
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         adapter = WatchedAdapter(pool_connections=2, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -143,6 +142,12 @@ class Session(requests.Session):
         self.verify = ca_bundle or environment["verify"]
         if isinstance(self.verify, str):
             _check_bundle(named, self.verify)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401 (as requests has it)
+        """Send a request and no other: no cookie is kept, and no redirect followed, nor looked for."""
+        kwargs.pop("allow_redirects", None)
+        options = {"verify": self.verify, "proxies": self.proxies, **kwargs}
+        return self.get_adapter(request.url or "").send(request, **options)
 
 
 def _check_bundle(name: str, path: str) -> None:
@@ -182,8 +187,10 @@ class Client:
             concurrency: Requests in flight at the most.
             parameters: The names of the parameters that a resource knows, to tell which one an error is about.
         """
-        self._resources = f"{base_url.rstrip('/')}/api/{api_version}/resources/"
         self._session = session
+        # What all requests have in common is prepared once: that takes a third of the time of a request.
+        resources = f"{base_url.rstrip('/')}/api/{api_version}/resources/"
+        self._common = session.prepare_request(requests.Request("GET", resources))
         self._authenticator = authenticator
         self._timeout = timeout
         self._max_retries = max_retries
@@ -270,14 +277,8 @@ class Client:
     def _send(self, stream: str, path: str, params: Params, turn: ExitStack) -> tuple[requests.Response, bytearray]:
         self._count(self.requests, stream)
         try:
-            with self._session.get(
-                self._resources + path,
-                params=params,
-                auth=self._authenticator.authenticate_request,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+            request = self._request(path, params)
+            with self._session.send(request, timeout=self._timeout, allow_redirects=False, stream=True) as response:
                 return response, self._read(stream, response, turn)
         except requests.exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # Such as a connection that ends in the handshake.
@@ -294,6 +295,11 @@ class Client:
             raise RetriableError("the connection failed") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
             raise RetriableError("the connection broke") from None
+
+    def _request(self, path: str, params: Params) -> requests.PreparedRequest:
+        request = self._common.copy()
+        request.url = f"{request.url}{path}" + (f"?{urlencode(params)}" if params else "")
+        return self._authenticator.authenticate_request(request)
 
     def _read(self, stream: str, response: requests.Response, turn: ExitStack) -> bytearray:
         """The decoded body, within bounds of size and time; of an error no more than its beginning."""
