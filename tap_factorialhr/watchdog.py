@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests.adapters
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -19,7 +20,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from requests import PreparedRequest
     from urllib3 import HTTPResponse, PoolManager, ProxyManager
+    from urllib3.connectionpool import ConnectionPool
 
 LONGEST_ANSWER = 4
 """How many times the read time-out an answer's headers may take, and its body as well."""
@@ -95,12 +98,23 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class WatchedAdapter(requests.adapters.HTTPAdapter):
-    """The transport of `requests`, over connections whose answers begin in time or not at all."""
+    """The transport of `requests`, over connections whose answers begin in time or not at all.
+
+    All requests to a server go by the certificates and proxies that the first one goes by.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as requests has it)
         """Make the pools of connections."""
         super().init_poolmanager(*args, **kwargs)
         _watch(self.poolmanager)
+        self._pools: dict[object, ConnectionPool] = {}
+
+    def get_connection_with_tls_context(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> ConnectionPool:  # noqa: ANN401 (as requests has it)
+        """Give the connections to a request's server, which `requests` would look up for every request."""
+        server = urlsplit(request.url)[:2]
+        if server not in self._pools:
+            self._pools[server] = super().get_connection_with_tls_context(request, *args, **kwargs)
+        return self._pools[server]
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> ProxyManager:  # noqa: ANN401 (as requests has it)
         """Make the pools of connections through a proxy."""
