@@ -194,6 +194,7 @@ class Fetcher:
         self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fetch")
         self._waiting: set[Future[Page]] = set()
+        self._weights: dict[Future[Page], int] = {}
         self._current: StreamReading | None = None
 
     def reading(
@@ -259,6 +260,7 @@ class Fetcher:
         """Forget a page that is not needed any more."""
         future.cancel()
         self._waiting.discard(future)
+        self._weights.pop(future, None)
 
     def may_ask(self, reading: StreamReading) -> bool:
         """Whether one more page of a reading may be asked for ahead of need.
@@ -277,12 +279,14 @@ class Fetcher:
 
     def weight(self, futures: Iterable[Future[Page]]) -> int:
         """How many pages wait to be taken, or will; an answer of many rows counts for as many pages."""
-        return sum(
-            1 + len(future.result().rows) // self.page_size
-            if future.done() and not future.cancelled() and not future.exception()
-            else 1
-            for future in futures
-        )
+        return sum(self._weights.get(future) or self._weigh(future) for future in futures)
+
+    def _weigh(self, future: Future[Page]) -> int:
+        if not future.done() or future.cancelled() or future.exception():
+            return 1
+        # Noted, since all pages that wait are weighed several times for each one that is taken.
+        weight = self._weights[future] = 1 + len(future.result().rows) // self.page_size
+        return weight
 
     def run_ahead(self) -> None:
         """Start the first pages of the streams that come next, while there is room."""
