@@ -211,6 +211,14 @@ def test_a_redirect_is_not_followed(tap: TapRunner, company: Sandbox, status: in
         assert seen == []
 
 
+def test_a_redirect_to_no_address_is_told_as_one(tap: TapRunner, company: Sandbox) -> None:
+    config, _ = settings_for(company, "api_key", tap.folder)
+    company.answer = lambda _: Answer(302, b"", {"location": "http://["})
+    run = tap(config, catalog=tap.catalog(config, "teams"))
+    assert run.code == 1
+    assert "redirect" in run.stderr.splitlines()[-1]
+
+
 def test_neither_netrc_nor_a_proxy_gets_in_between(tap: TapRunner, company: Sandbox) -> None:
     config, _ = settings_for(company, "refresh_token", tap.folder)
     tap.file(".netrc", "machine 127.0.0.1 login somebody password else\n")
