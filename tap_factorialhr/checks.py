@@ -1,0 +1,222 @@
+"""What a run is given, judged before its first request: settings, environment, catalog and state.
+
+What is wrong becomes one line that names the place and never shows a value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tap_factorialhr.errors import ConfigError
+from tap_factorialhr.reads import as_day
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
+_CALENDAR_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_STATE_KEYS = frozenset({"bookmarks", "currently_syncing"})
+_NOT_SETTINGS = frozenset({"loglevel", "metrics_loglevel", "log_config"})
+"""What the SDK and Meltano read from the environment besides the settings."""
+
+
+# Settings
+
+
+def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
+    """See that the settings in the environment can be read, before the SDK reads them.
+
+    Args:
+        properties: The declared settings.
+        prefix: What their variables begin with.
+
+    Raises:
+        ConfigError: One is no number, or there is no such setting.
+    """
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(prefix).lower()
+        if not variable.startswith(prefix) or name.startswith("_") or name in _NOT_SETTINGS:
+            continue
+        if name not in properties:
+            raise ConfigError(f"unknown setting: {variable}, in the environment; see the README for those there are")
+        if "integer" in properties[name].get("type", ()) and not value.strip().lstrip("+-").isdecimal():
+            raise ConfigError(f"{variable}, in the environment, must be a whole number")
+
+
+def settings_given(config: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that have a value, for null is the same as none; numbers as numbers."""
+    return {name: _as_number(value, properties.get(name, {})) for name, value in config.items() if value is not None}
+
+
+def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """See that the settings are what is declared.
+
+    Args:
+        config: The settings that have a value.
+        schema: The declared settings, those of the SDK included.
+
+    Raises:
+        ConfigError: One is unknown, or of another kind; all that is wrong is told at once.
+    """
+    from jsonschema import Draft7Validator  # noqa: PLC0415 (only where a run begins)
+
+    errors = []
+    for error in Draft7Validator(schema).iter_errors(config):
+        where = ".".join(map(str, error.absolute_path))
+        if error.validator == "additionalProperties" and not where:
+            unknown = sorted(set(config) - set(schema["properties"]))
+            errors.append(f"unknown setting: {', '.join(unknown)}")
+        else:
+            errors.append(f"{where or 'the settings'} {_requirement(error.validator, error.validator_value)}")
+    if errors:
+        raise ConfigError("; ".join(errors))
+
+
+def check_base_url(url: str) -> None:
+    """See that credentials can be sent to a URL.
+
+    Raises:
+        ConfigError: It is no URL of a host, or plain HTTP to another machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError("base_url is no URL; it looks like https://api.factorialhr.com") from None
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ConfigError("base_url is no URL of a host; it looks like https://api.factorialhr.com")
+    if parts.scheme == "http" and not _is_this_machine(host):
+        raise ConfigError("base_url must begin with https://; plain HTTP would show the credentials to others")
+
+
+def start_day(value: object) -> date | None:
+    """The day that ``start_date`` names, None without one.
+
+    Raises:
+        ConfigError: It is no date.
+    """
+    if value is None:
+        return None
+    try:
+        day = as_day(str(value))
+    except ValueError:
+        day = None
+    if day is None or not _CALENDAR_DAY.match(str(value)):  # ISO 8601 has dates by week as well.
+        raise ConfigError("start_date is no date; it looks like 2026-01-31")
+    return day
+
+
+def _as_number(value: Any, declared: Mapping[str, Any]) -> Any:  # noqa: ANN401 (a setting is anything)
+    """A number that came as text, as it does from the environment; the SDK reads whole numbers alone."""
+    if not isinstance(value, str) or "number" not in declared.get("type", ()):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _requirement(rule: str, value: Any) -> str:  # noqa: ANN401, PLR0911 (whatever the schema holds; a table)
+    match rule:
+        case "type":
+            kinds = [value] if isinstance(value, str) else [kind for kind in value if kind != "null"]
+            return f"must be of type {' or '.join(kinds)}"
+        case "enum":
+            return f"must be one of {', '.join(str(one) for one in value if one is not None)}"
+        case "minLength":
+            return "must not be empty"
+        case "minimum":
+            return f"must be {value} or more"
+        case "maximum":
+            return f"must be {value} or less"
+        case "exclusiveMinimum":
+            return f"must be more than {value}"
+        case "pattern":
+            return "is not of the right form"
+        case _:
+            return f"breaks the rule {rule} of the settings"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+# Files
+
+
+def load_json(option: str, file: IO[str] | None) -> dict[str, Any] | None:
+    """The JSON object in the file of an option, None where the option is not given.
+
+    Raises:
+        ConfigError: The file holds something else.
+    """
+    if file is None:
+        return None
+    try:
+        loaded = json.load(file)
+    except ValueError:
+        raise ConfigError(f"the file of {option} is not JSON; check that it is whole") from None
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"the file of {option} is not a JSON object; check that it is the right one")
+    return loaded
+
+
+def check_catalog(catalog: Mapping[str, Any] | None) -> None:
+    """See that a file is a catalog, before the SDK reads it.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if catalog is None:
+        return
+    streams = catalog.get("streams")
+    if not isinstance(streams, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("tap_stream_id") or one.get("stream"), str) for one in streams
+    ):
+        raise ConfigError('the file of --catalog is not of the form {"streams": [...]}; make it with --discover')
+
+
+def check_streams(named: Iterable[str], known: Iterable[str]) -> None:
+    """See that a catalog names streams of this tap.
+
+    Raises:
+        ConfigError: There are others in it.
+    """
+    unknown = sorted(set(named) - set(known))
+    if unknown:
+        raise ConfigError(f"the catalog has unknown streams: {', '.join(unknown)}; discover it anew")
+
+
+def check_state(state: Mapping[str, Any]) -> None:
+    """See that this can be the state of the runs before.
+
+    Raises:
+        ConfigError: It is not of the form, or a bookmark is no date.
+    """
+    bookmarks = state.get("bookmarks", {})
+    if state.keys() - _STATE_KEYS or not isinstance(bookmarks, dict) or not all(map(_is_mark, bookmarks.values())):
+        raise ConfigError('the state is not of the form {"bookmarks": {"<stream>": {...}}}; check the file')
+    for stream, mark in bookmarks.items():
+        if (value := mark.get("replication_key_value")) is not None:
+            try:
+                as_day(value)
+            except (TypeError, ValueError):
+                raise ConfigError(
+                    f"the state's replication_key_value of {stream} is no date; correct or remove it"
+                ) from None
+
+
+def _is_mark(mark: object) -> bool:
+    """Whether this can be the bookmark of a stream."""
+    if not isinstance(mark, dict):
+        return False
+    partitions = mark.get("partitions", [])
+    return isinstance(partitions, list) and all(isinstance(one, dict) for one in partitions)

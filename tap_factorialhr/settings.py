@@ -1,0 +1,162 @@
+"""Which settings there are: what the README, Meltano's file and the checks of a run all follow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from singer_sdk import typing as th
+
+from tap_factorialhr import openapi
+
+CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "base_url",
+        th.StringType(),
+        default="https://api.factorialhr.com",
+        title="Base URL",
+        description="Where the API is. Only HTTPS, except on this machine itself.",
+    ),
+    th.Property(
+        "api_version",
+        th.StringType(pattern=r"^\d{4}-\d{2}-\d{2}$"),
+        default=openapi.DEFAULT_VERSION,
+        title="API version",
+        description="The quarterly version of the API, a date.",
+    ),
+    th.Property(
+        "api_key",
+        th.StringType(min_length=1),
+        secret=True,
+        title="API key",
+        description="An API key. One of the four ways in.",
+    ),
+    th.Property(
+        "access_token",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Access token",
+        description="An OAuth access token, used as it is unless there is a refresh token.",
+    ),
+    th.Property(
+        "token_type",
+        th.StringType(min_length=1),
+        default="Bearer",
+        title="Token type",
+        description="What stands before the access token in the Authorization header.",
+    ),
+    th.Property(
+        "refresh_token",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Refresh token",
+        description="An OAuth refresh token; each serves once, so set token_file as well.",
+    ),
+    th.Property(
+        "client_id",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Client ID",
+        description="The OAuth application's ID, for the refresh token.",
+    ),
+    th.Property(
+        "client_secret",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Client secret",
+        description="The OAuth application's secret, for the refresh token.",
+    ),
+    th.Property(
+        "token_file",
+        th.StringType(min_length=1),
+        title="Token file",
+        description="The file that keeps the OAuth session from one run to the next.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType(),
+        title="Start date",
+        description=(
+            "The first day to read, where a stream is read by changes or by days. Without it: all changes, "
+            "and the days of the last year."
+        ),
+    ),
+    th.Property(
+        "pagination",
+        th.StringType(),
+        allowed_values=["offset", "cursor"],
+        default="offset",
+        title="Pagination",
+        description="How pages are asked for: offset reads them side by side, cursor one after the other.",
+    ),
+    th.Property(
+        "page_size",
+        th.IntegerType(minimum=1, maximum=100),
+        default=100,
+        title="Page size",
+        description="Rows per page, 1 to 100.",
+    ),
+    th.Property(
+        "concurrency",
+        th.IntegerType(minimum=1, maximum=64),
+        default=8,
+        title="Concurrency",
+        description="Requests in flight at once, 1 to 64; 1 reads one page after the other.",
+    ),
+    th.Property(
+        "request_timeout",
+        th.NumberType(exclusive_minimum=0),
+        default=300,
+        title="Request timeout",
+        description="Seconds to wait for an answer.",
+    ),
+    th.Property(
+        "max_retries",
+        th.IntegerType(minimum=0),
+        default=5,
+        title="Retries",
+        description="How often a failed request is tried again.",
+    ),
+    th.Property(
+        "on_forbidden",
+        th.StringType(),
+        allowed_values=["skip", "fail"],
+        default="skip",
+        title="On forbidden",
+        description="What a resource that answers 403 or 404 does to the run: skip the stream, or fail.",
+    ),
+    th.Property(
+        "integration_uuids",
+        th.ArrayType(th.StringType(min_length=1)),
+        title="Integration UUIDs",
+        description=("The integrations to read integrations_sync_runs and marketplace_installation_settings for."),
+    ),
+    th.Property(
+        "lookback_days",
+        th.IntegerType(minimum=0, maximum=36_500),
+        title="Look-back",
+        description=(
+            "Days to read again before the bookmark. Without it: none for streams read by changes, 15 for "
+            "streams read by days."
+        ),
+    ),
+    th.Property(
+        "window_days",
+        th.IntegerType(minimum=1, maximum=36_500),
+        title="Window",
+        description="Days read by one request, for streams read by days. Without it: each stream's own.",
+    ),
+    th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType(),
+        default=False,
+        title="Emit ACTIVATE_VERSION messages",
+        description="Let the target drop rows that have gone, for streams that are read whole.",
+    ),
+    th.Property(
+        "ca_bundle",
+        th.StringType(min_length=1),
+        title="CA bundle",
+        description="A file with the certificates to trust, where the system's do not do.",
+    ),
+    additional_properties=False,
+).to_dict()
