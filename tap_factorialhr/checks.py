@@ -50,7 +50,7 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
 
 def settings_given(config: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that have a value, for null is the same as none; numbers as numbers."""
-    return {name: _as_number(value, properties.get(name, {})) for name, value in config.items() if value is not None}
+    return {name: _as_number(value, properties.get(name, {})) for name, value in _given(config).items()}
 
 
 def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
@@ -102,11 +102,7 @@ def start_day(value: object) -> date | None:
     """
     if value is None:
         return None
-    try:
-        day = as_day(str(value))
-    except ValueError:
-        day = None
-    if day is None or not _CALENDAR_DAY.match(str(value)):  # ISO 8601 has dates by week as well.
+    if (day := _day(value)) is None:
         raise ConfigError("start_date is no date; it looks like 2026-01-31")
     return day
 
@@ -195,28 +191,66 @@ def check_streams(named: Iterable[str], known: Iterable[str]) -> None:
         raise ConfigError(f"the catalog has unknown streams: {', '.join(unknown)}; discover it anew")
 
 
-def check_state(state: Mapping[str, Any]) -> None:
-    """See that this can be the state of the runs before.
+def bookmarks_given(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The bookmarks in the state of the runs before; null is the same as none, for some orchestrators write it.
 
     Raises:
-        ConfigError: It is not of the form, or a bookmark is no date.
+        ConfigError: It is not of the form of a state.
     """
-    bookmarks = state.get("bookmarks", {})
+    bookmarks = _given(state).get("bookmarks", {})
     if state.keys() - _STATE_KEYS or not isinstance(bookmarks, dict) or not all(map(_is_mark, bookmarks.values())):
         raise ConfigError('the state is not of the form {"bookmarks": {"<stream>": {...}}}; check the file')
+    return {stream: _given(mark) for stream, mark in _given(bookmarks).items()}
+
+
+def check_bookmarks(bookmarks: Mapping[str, Mapping[str, Any]], replication_keys: Mapping[str, str | None]) -> None:
+    """See that streams can go on from their bookmarks.
+
+    Others are left alone, as the streams themselves ignore them: those of streams that there are no more, and those
+    by another key than the stream's own.
+
+    Args:
+        bookmarks: All bookmarks.
+        replication_keys: The tap's streams with their keys, None for one that is read whole.
+
+    Raises:
+        ConfigError: A bookmark is no date.
+    """
     for stream, mark in bookmarks.items():
-        if (value := mark.get("replication_key_value")) is not None:
-            try:
-                as_day(value)
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    f"the state's replication_key_value of {stream} is no date; correct or remove it"
-                ) from None
+        is_own = stream in replication_keys and mark.get("replication_key") in (None, replication_keys[stream])
+        value = mark.get("replication_key_value")
+        if is_own and value is not None and _day(value) is None:
+            raise ConfigError(f"the state's replication_key_value of {stream} is no date; correct or remove it")
 
 
 def _is_mark(mark: object) -> bool:
-    """Whether this can be the bookmark of a stream."""
+    """Whether this can be the bookmark of a stream, or none."""
     if not isinstance(mark, dict):
-        return False
-    partitions = mark.get("partitions", [])
-    return isinstance(partitions, list) and all(isinstance(one, dict) for one in partitions)
+        return mark is None
+    given = _given(mark)
+    partitions = given.get("partitions", [])
+    return _has_markers(given) and isinstance(partitions, list) and all(map(_has_markers, partitions))
+
+
+def _has_markers(part: object) -> bool:
+    """Whether the SDK finds what it looks for in all bookmarks and their partitions, whatever stream they are of."""
+    return isinstance(part, dict) and isinstance(part.get("progress_markers", {}), dict)
+
+
+# What settings and files share
+
+
+def _given(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that have a value; null is the same as none."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _day(value: object) -> date | None:
+    """The day that a setting or a bookmark names, None where it names none."""
+    # ISO 8601 has dates by week as well, which are not in order as text, as bookmarks are compared.
+    if not isinstance(value, str) or not _CALENDAR_DAY.match(value):
+        return None
+    try:
+        return as_day(value)
+    except ValueError:
+        return None

@@ -106,7 +106,7 @@ class Reads:
             return None
         if self.since is None:
             return self.settings.start
-        return self.since - (self.settings.lookback or 0) * DAY
+        return _days_before(self.since, self.settings.lookback or 0)
 
     def _parents(self) -> Iterator[Params]:
         parent = self.resource.parent
@@ -166,17 +166,25 @@ class Reads:
         if self.since is None:
             return start
         lookback = self.settings.lookback
-        return self.since - (DEFAULT_WINDOW_LOOKBACK if lookback is None else lookback) * DAY
+        return _days_before(self.since, DEFAULT_WINDOW_LOOKBACK if lookback is None else lookback)
 
 
 def as_day(value: str) -> date:
     """The day, in UTC, of a date or a time stamp in ISO 8601.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: It is neither, or in UTC it is outside the calendar.
     """
     moment = datetime.fromisoformat(value)
-    return moment.astimezone(UTC).date() if moment.tzinfo else moment.date()
+    try:
+        return moment.astimezone(UTC).date() if moment.tzinfo else moment.date()
+    except OverflowError:
+        raise ValueError("outside the calendar") from None
+
+
+def _days_before(day: date, days: int) -> date:
+    """The day so many days earlier, or the first of the calendar, which bookmarks made by hand may be near to."""
+    return date.fromordinal(max(day.toordinal() - days, 1))
 
 
 def _texts(value: str | bool | tuple[str, ...]) -> tuple[str, ...]:  # noqa: FBT001

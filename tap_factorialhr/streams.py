@@ -88,7 +88,7 @@ class FactorialStream(Stream):
         """The bookmark of the runs before, None without one."""
         # Not `stream_state`, which would put an empty bookmark into the state of streams that are only looked at.
         state = self.tap_state.get("bookmarks", {}).get(self.name, {})
-        if not self.is_incremental or state.get("replication_key") not in {None, self.replication_key}:
+        if not self.is_incremental or state.get("replication_key") not in (None, self.replication_key):
             return None
         value = state.get("replication_key_value")
         # Never past the start of the run, also where a state was made by hand or by a clock that was wrong.

@@ -403,10 +403,11 @@ class TapFactorialHR(Tap):
         return []
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take the state of the runs before.
+        """Take the bookmarks of the runs before.
 
         Raises:
             ConfigError: It is not a state of this tap.
         """
-        checks.check_state(state)
-        super().load_state(state)
+        bookmarks = checks.bookmarks_given(state)
+        checks.check_bookmarks(bookmarks, {name: stream.replication_key for name, stream in self.streams.items()})
+        super().load_state({"bookmarks": bookmarks})

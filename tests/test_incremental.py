@@ -15,6 +15,7 @@ from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
 from tests.conftest import Figure, Run, TapRunner, config_for
 from tests.test_sync import stream_name
 
+DAY = timedelta(days=1)
 FILTERS = {"updated_at_gteq", "updated_from", "updated_after"}
 CHANGED_SINCE = {
     path: next(iter(FILTERS & resource.parameters.keys()))
@@ -127,6 +128,104 @@ def test_a_bookmark_in_the_future_is_brought_back(
     asked = [one.get("updated_at_gteq") or one.get("start_on") for one in sandbox.requests]
     assert asked
     assert all(day is not None and day <= today for day in asked)
+
+
+NOT_ITS_OWN: dict[str, dict[str, Any]] = {
+    "a_stream_of_before": {"replication_key": "id", "replication_key_value": "soon"},
+    "attendance_shifts": {"replication_key": ["date"], "replication_key_value": {"odd": 1}},
+    "employees": {"replication_key": "id", "replication_key_value": "soon"},
+    "teams": {"replication_key": "id", "replication_key_value": "soon"},
+}
+
+
+def test_bookmarks_that_are_not_the_streams_own_are_left_alone(
+    tap: TapRunner, config: dict[str, Any], sandbox: Sandbox
+) -> None:
+    catalog = tap.catalog(config, "attendance_shifts", "employees", "teams")
+    sandbox.clear()
+    run = tap(config, catalog=catalog, state={"bookmarks": NOT_ITS_OWN})
+    assert run.code == 0, run.stderr
+    assert "soon" not in run.stderr
+    for resource, name in (("employees/employees", "updated_at_gteq"), ("attendance/shifts", "start_on")):
+        asked = [one.get(name) or "" for one in sandbox.requests_for(resource)]
+        assert min(asked) == config["start_date"]
+    bookmarks = run.state["bookmarks"]
+    assert bookmarks["a_stream_of_before"] == NOT_ITS_OWN["a_stream_of_before"]
+    for stream, key in (("employees", "updated_at"), ("attendance_shifts", "date")):
+        assert bookmarks[stream]["replication_key"] == key
+        assert datetime.fromisoformat(bookmarks[stream]["replication_key_value"])
+    again = tap(config, catalog=catalog, state=run.state)
+    assert again.code == 0, again.stderr
+    assert len(again.records["employees"]) < len(run.records["employees"])
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"bookmarks": None, "currently_syncing": None},
+        {"bookmarks": {"attendance_shifts": None, "employees": None, "nobody": None}},
+        {
+            "bookmarks": {
+                "employees": dict.fromkeys(
+                    ("replication_key", "replication_key_value", "partitions", "progress_markers")
+                )
+            }
+        },
+    ],
+    ids=["bookmarks", "marks", "parts of a mark"],
+)
+def test_null_is_no_bookmark(tap: TapRunner, config: dict[str, Any], state: dict[str, Any]) -> None:
+    catalog = tap.catalog(config, "attendance_shifts", "employees")
+    without, run = tap(config, catalog=catalog), tap(config, catalog=catalog, state=state)
+    assert run.code == 0, run.stderr
+    assert run.records == without.records
+    bookmarks = run.state["bookmarks"]
+    assert bookmarks.keys() == {"attendance_shifts", "employees"}
+    assert bookmarks["employees"] == without.state["bookmarks"]["employees"]
+    assert bookmarks["attendance_shifts"].keys() == {"replication_key", "replication_key_value"}
+    for message in run.of_type("STATE"):
+        assert None not in message["value"].get("bookmarks", {}).values()
+    again = tap(config, catalog=catalog, state=run.state)
+    assert again.code == 0, again.stderr
+    assert len(again.records["employees"]) < len(run.records["employees"])
+
+
+@pytest.mark.parametrize("lookback", [None, 0, 36_500])
+@pytest.mark.parametrize("bookmark", ["0001-01-01", "0001-01-01T00:00:00Z", "0001-01-02T01:00:00+05:00"])
+def test_a_bookmark_at_the_beginning_of_the_calendar_reads_from_there(
+    tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, bookmark: str, lookback: int | None
+) -> None:
+    state = {
+        "bookmarks": {stream: {"replication_key_value": bookmark} for stream in ("attendance_shifts", "employees")}
+    }
+    config |= {"window_days": 36_500, "lookback_days": lookback}
+    sandbox.clear()
+    run = tap(config, catalog=tap.catalog(config, *state["bookmarks"]), state=state)
+    assert run.code == 0, run.stderr
+    assert {one.get("updated_at_gteq") for one in sandbox.requests_for("employees/employees")} == {"0001-01-01"}
+    assert min(one.get("start_on") or "" for one in sandbox.requests_for("attendance/shifts")) == "0001-01-01"
+    assert run.records["employees"]
+    assert run.records["attendance_shifts"]
+    today = datetime.now(UTC).date()
+    assert run.state["bookmarks"]["attendance_shifts"]["replication_key_value"] >= (today - DAY).isoformat()
+
+
+@pytest.mark.parametrize("start", ["0001-01-01", "9999-12-31", "9999-12-31T23:59:59Z"])
+def test_a_start_date_at_either_end_of_the_calendar_reads_what_there_is(
+    tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, start: str
+) -> None:
+    config |= {"start_date": start, "window_days": 36_500}
+    catalog = tap.catalog(config, "attendance_shifts", "employees", "integrations_sync_runs", "teams")
+    sandbox.clear()
+    run = tap(config, catalog=catalog)
+    assert run.code == 0, run.stderr
+    assert run.records["teams"]
+    has_begun = start < "9000"
+    assert bool(sandbox.requests_for("attendance/shifts")) == has_begun
+    assert bool(run.records["attendance_shifts"]) == has_begun
+    for stream in ("attendance_shifts", "employees"):
+        assert ("replication_key_value" in run.state["bookmarks"][stream]) == has_begun
+    assert {one.get("updated_at_gteq") for one in sandbox.requests_for("employees/employees")} == {start[:10]}
 
 
 def test_a_run_ends_with_its_state_whatever_comes_last(tap: TapRunner, config: dict[str, Any]) -> None:

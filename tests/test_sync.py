@@ -160,6 +160,8 @@ BAD_SETTINGS = [
     ({"api_key": 5}, "api_key must be of type string"),
     ({"start_date": "yesterday"}, "start_date is no date"),
     ({"start_date": "2026-W05-1"}, "start_date is no date"),
+    ({"start_date": "0001-01-01T00:00:00+05:00"}, "start_date is no date"),
+    ({"start_date": "9999-12-31T23:59:59-05:00"}, "start_date is no date"),
     ({"page_size": 0}, "page_size must be 1 or more"),
     ({"window_days": 10**12}, "window_days must be 36500 or less"),
     ({"request_timeout": "soon"}, "request_timeout must be of type number"),
@@ -262,6 +264,9 @@ def test_no_way_in_is_named(tap: TapRunner) -> None:
         ({"state": {"bookmarks": {"employees": {"replication_key_value": "soon"}}}}, "employees"),
         ({"state": {"foo": 1}}, "the state"),
         ({"state": {"bookmarks": {"employees": {"partitions": "x"}}}}, "the state"),
+        ({"state": {"bookmarks": {"employees": {"partitions": [None]}}}}, "the state"),
+        ({"state": {"bookmarks": {"employees": {"progress_markers": "x"}}}}, "the state"),
+        ({"state": {"bookmarks": {"nobody": "x"}}}, "the state"),
         ({"state": []}, "--state"),
         ({"catalog": {}}, "--catalog"),
         ({"catalog": {"streams": "x"}}, "--catalog"),
@@ -278,6 +283,21 @@ def test_bad_catalog_and_state_are_one_clear_line(
     assert run.stdout == ""
     assert says in run.stderr.splitlines()[-1]
     assert "Traceback" not in run.stderr
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "2026-W05-1", 20260131])
+def test_a_bookmark_that_is_no_day_of_the_calendar_is_one_clear_line_that_does_not_show_it(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], stream: str, value: Any
+) -> None:
+    sandbox.clear()
+    run = tap(config, state={"bookmarks": {stream: {"replication_key_value": value}}})
+    assert (run.code, run.stdout) == (1, "")
+    last = run.stderr.splitlines()[-1]
+    assert f"the state's replication_key_value of {stream} is no date; correct or remove it" in last
+    assert "Traceback" not in run.stderr
+    assert str(value) not in run.stderr
     assert sandbox.requests == []
 
 
