@@ -12,7 +12,7 @@ from benchmarks.competitors.measuring import API_KEY
 from benchmarks.environments import python_with
 from benchmarks.process import FailedError, run
 from benchmarks.results import Reading
-from benchmarks.taps import count_records, tap_command, written
+from benchmarks.taps import PYTHON, count_records, tap_command, written
 
 if TYPE_CHECKING:
     from benchmarks.process import Finished
@@ -87,7 +87,7 @@ class Tap:
         if self.module is None:
             return tap_command(folder, settings, "employees")
         config = written(folder / "config.json", settings)
-        return [sys.executable, "-m", f"benchmarks.competitors.{self.module}", "--config", config]
+        return [PYTHON, "-m", f"benchmarks.competitors.{self.module}", "--config", config]
 
 
 READERS: tuple[Script | Tap, ...] = (

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from benchmarks.serving import PROJECT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-TAP = Path(sys.executable).parent / "tap-factorialhr"
+PYTHON = PROJECT / ".venv" / "bin" / "python"
+"""What taps run with: the benchmarks' own environment has libraries in it that every start of a tap would load."""
+TAP = PYTHON.parent / "tap-factorialhr"
 _RECORD = b'{"type":"RECORD"'
 
 
