@@ -158,7 +158,7 @@ def load_json(option: str, file: IO[str] | None) -> dict[str, Any] | None:
         return None
     try:
         loaded = json.load(file)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigError(f"the file of {option} is not JSON; check that it is whole") from None
     if not isinstance(loaded, dict):
         raise ConfigError(f"the file of {option} is not a JSON object; check that it is the right one")
@@ -174,10 +174,23 @@ def check_catalog(catalog: Mapping[str, Any] | None) -> None:
     if catalog is None:
         return
     streams = catalog.get("streams")
-    if not isinstance(streams, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("tap_stream_id") or one.get("stream"), str) for one in streams
-    ):
+    if not isinstance(streams, list) or not all(map(_is_entry, streams)):
         raise ConfigError('the file of --catalog is not of the form {"streams": [...]}; make it with --discover')
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether this can be a stream of a catalog."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("tap_stream_id") or entry.get("stream"), str):
+        return False
+    schema, metadata = entry.get("schema"), entry.get("metadata", [])
+    has_fields = isinstance(schema, dict) and isinstance(schema.get("properties"), dict)
+    return has_fields and isinstance(metadata, list) and all(map(_is_metadata, metadata))
+
+
+def _is_metadata(part: object) -> bool:
+    if not isinstance(part, dict):
+        return False
+    return isinstance(part.get("metadata"), dict) and isinstance(part.get("breadcrumb"), list)
 
 
 def check_streams(named: Iterable[str], known: Iterable[str]) -> None:

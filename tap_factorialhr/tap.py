@@ -303,8 +303,6 @@ class TapFactorialHR(Tap):
             return
         entries = checks.load_json("--catalog", catalog)
         checks.check_catalog(entries)
-        if config and config.parse_env:
-            checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         cls(
             config=config.config if config else {},
             state=checks.load_json("--state", state),
@@ -317,14 +315,18 @@ class TapFactorialHR(Tap):
         """Read the configuration files.
 
         Raises:
-            ConfigError: One is not there, or is not JSON.
+            ConfigError: One is not there, or is not JSON, or the environment holds what is no setting.
         """
+        if "ENV" in value:
+            checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:
             raise ConfigError(f"the file of --config cannot be read: {error.strerror or 'no such file'}") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ConfigError("the file of --config is not JSON; check that it is whole") from None
+        except TypeError:
+            raise ConfigError("the file of --config is not a JSON object; check that it is the right one") from None
 
     def run(self) -> None:
         """Read all selected streams; whatever happens, the last STATE is true.

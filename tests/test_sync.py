@@ -235,12 +235,26 @@ def test_contacts_of_every_type_come_once(tap: TapRunner) -> None:
         assert differences(sandbox.company, run, ["finance/contacts"]) == []
 
 
+@pytest.mark.parametrize("content", ["null", "5", "[1]", "[" * 100_000, "{"])
+@pytest.mark.parametrize("mode", [(), ("--discover",)])
+def test_a_file_of_settings_that_is_no_object_is_one_clear_line(
+    tap: TapRunner, content: str, mode: tuple[str, ...]
+) -> None:
+    run = tap(content, *mode)
+    assert (run.code, run.stdout) == (1, "")
+    assert "the file of --config is not" in run.stderr.splitlines()[-1]
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("mode", ["--test", "--discover", None])
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("TAP_FACTORIALHR_PAGE_SIZE", "abc"), ("TAP_FACTORIALHR_STARTDATE", "2026-01-01")],
 )
-def test_bad_settings_in_the_environment_are_one_clear_line(tap: TapRunner, variable: str, value: str) -> None:
-    command = [*TAP, "--config=ENV"]
+def test_bad_settings_in_the_environment_are_one_clear_line(
+    tap: TapRunner, variable: str, value: str, mode: str | None
+) -> None:
+    command = [*TAP, "--config=ENV", *([mode] if mode else [])]
     environment = {**os.environ, "TAP_FACTORIALHR_API_KEY": "key", "TAP_FACTORIALHR_LOGLEVEL": "INFO", variable: value}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tap.folder, env=environment)
     assert (done.returncode, done.stdout) == (1, "")
@@ -259,7 +273,7 @@ def test_no_way_in_is_named(tap: TapRunner) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"catalog": {"streams": [{"tap_stream_id": "nobody", "schema": {}, "metadata": []}]}}, "nobody"),
+        ({"catalog": {"streams": [{"tap_stream_id": "nobody", "schema": {"properties": {}}}]}}, "nobody"),
         ({"state": {"bookmarks": []}}, "the state"),
         ({"state": {"bookmarks": {"employees": {"replication_key_value": "soon"}}}}, "employees"),
         ({"state": {"foo": 1}}, "the state"),
@@ -271,6 +285,13 @@ def test_no_way_in_is_named(tap: TapRunner) -> None:
         ({"catalog": {}}, "--catalog"),
         ({"catalog": {"streams": "x"}}, "--catalog"),
         ({"catalog": {"streams": [1]}}, "--catalog"),
+        ({"catalog": {"streams": [{"tap_stream_id": "teams", "schema": 5}]}}, "--catalog"),
+        ({"catalog": {"streams": [{"tap_stream_id": "teams", "schema": {}}]}}, "--catalog"),
+        (
+            {"catalog": {"streams": [{"tap_stream_id": "teams", "schema": {"properties": {}}, "metadata": [1]}]}},
+            "--cat",
+        ),
+        ({"state": "[" * 100_000}, "--state"),
         ({"state": "{"}, "--state"),
     ],
 )
