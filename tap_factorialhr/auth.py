@@ -364,7 +364,7 @@ class TokenClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _body(response)
+                body = _body(response, self._timeout[1])
                 status = response.status_code
                 pause = response.headers.get("Retry-After", "")
         except requests.RequestException as error:
@@ -488,12 +488,12 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _body(response: requests.Response) -> bytes | None:
-    """The answer's body; `None` when it is larger than any token answer."""
-    body = bytearray()
-    for chunk in response.iter_content(1 << 14):
+def _body(response: requests.Response, seconds: float) -> bytes | None:
+    """The answer's body; `None` when it is larger than any token answer, or does not end in so many seconds."""
+    body, deadline = bytearray(), time.monotonic() + seconds
+    while chunk := response.raw.read1(1 << 14, decode_content=True):
         body += chunk
-        if len(body) > _LARGEST_ANSWER:
+        if len(body) > _LARGEST_ANSWER or time.monotonic() > deadline:
             return None
     return bytes(body)
 

@@ -73,6 +73,8 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
             errors.append(f"unknown setting: {', '.join(unknown)}")
         else:
             errors.append(f"{where or 'the settings'} {_requirement(error.validator, error.validator_value)}")
+    # NaN is neither more nor less than any bound.
+    errors += [f"{name} must be a number" for name, value in config.items() if value != value]  # noqa: PLR0124
     if errors:
         raise ConfigError("; ".join(errors))
 

@@ -237,6 +237,12 @@ class Client:
                 self._max_retries,
             )
 
+        tries = 1
+
+        def note(details: Details) -> None:
+            nonlocal tries
+            tries = details["tries"]
+
         retrying = backoff.on_exception(
             _waits,
             RetriableError,
@@ -245,6 +251,7 @@ class Client:
             jitter=None,
             giveup=lambda error: isinstance(error, SlowError) and not patient,
             on_backoff=announce,
+            on_giveup=note,
             logger=None,
         )
         try:
@@ -253,7 +260,7 @@ class Client:
             raise SlowError(f"{stream}: {error}; raise request_timeout, or try again later") from None
         except RetriableError as error:
             kind = SlowError if isinstance(error, OverdueError) else RetriableError
-            raise kind(f"{stream}: {error}, given up after {self._max_retries} retries; try again later") from None
+            raise kind(f"{stream}: {error}, given up after {tries - 1} retries; try again later") from None
 
     def _get(self, stream: str, path: str, params: Params, decode: Decode) -> Page:
         with ExitStack() as turn:

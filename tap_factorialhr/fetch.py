@@ -353,9 +353,10 @@ class StreamReading:
 
     def take(self, future: Future[Page]) -> Page:
         """Wait for a page; raises what its request raised."""
-        page = self._fetcher.take(future)
-        self.waiting.discard(future)
-        return page
+        try:
+            return self._fetcher.take(future)
+        finally:
+            self.waiting.discard(future)
 
     def drop(self, future: Future[Page]) -> None:
         """Forget a page that is not needed any more."""

@@ -43,11 +43,6 @@ class Parameter:
     required: bool
     values: tuple[str, ...]
 
-    @property
-    def is_array(self) -> bool:
-        """Whether the parameter may be repeated."""
-        return self.name.endswith("[]")
-
 
 @dataclass(frozen=True, slots=True)
 class ListResource:

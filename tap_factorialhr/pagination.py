@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from tap_factorialhr.records import PackedRows, column
 from tap_factorialhr.typed import TypedRows
@@ -61,7 +61,6 @@ class PaginationMeta:
         total: Rows in all; None where the server does not say.
         has_next_page: Whether there is a next page: the only sign that a read is not over.
         has_previous_page: Whether there is a page before; None where the server does not say.
-        start_cursor: The cursor of the first row.
         end_cursor: The cursor of the last row.
     """
 
@@ -69,7 +68,6 @@ class PaginationMeta:
     total: int | None = None
     has_next_page: bool = False
     has_previous_page: bool | None = None
-    start_cursor: str | None = None
     end_cursor: str | None = None
 
     @classmethod
@@ -86,7 +84,6 @@ class PaginationMeta:
             total=_count(meta.get("total")),
             has_next_page=meta.get("has_next_page") is True,
             has_previous_page=_flag(meta.get("has_previous_page")),
-            start_cursor=_cursor(meta.get("start_cursor")),
             end_cursor=_cursor(meta.get("end_cursor")),
         )
 
@@ -132,21 +129,6 @@ class Page:
             del self.rows[-size:]
 
 
-class Paginator(Protocol):
-    """Which page to ask for, and whether there is one more."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether the last page has been taken."""
-
-    @property
-    def params(self) -> Params:
-        """The parameters of the next page."""
-
-    def take(self, page: Page) -> None:
-        """Check the page that was asked for and move on."""
-
-
 Key = int | str
 
 
@@ -180,11 +162,6 @@ class OffsetPaginator:
     _rows: int = 0
     _met: set[Key] | None = None
     """The keys met so far where they are not in ascending order, None where they are and the last one tells all."""
-
-    @property
-    def params(self) -> Params:
-        """The parameters of the next page."""
-        return self.params_of(self.number)
 
     def params_of(self, number: int) -> Params:
         """The parameters of any page, by its number from 1."""

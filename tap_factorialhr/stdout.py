@@ -65,8 +65,8 @@ class Stdout:
             room = select.PIPE_BUF if _unread(descriptor) else capacity
             stop = lines.rfind(b"\n", start, start + room) + 1
             if not stop:
-                stop = lines.find(b"\n", start) + 1 or len(lines)
                 self._wait_until_empty(descriptor)
+                stop = lines.rfind(b"\n", start, start + capacity) + 1 or lines.find(b"\n", start) + 1 or len(lines)
             _all_of(descriptor, view[start:stop])
             start = stop
 

@@ -162,14 +162,14 @@ class FactorialStream(Stream):
 
     def _finish(self, newest: str | None) -> None:
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
-        if self.is_incremental and not self.resource.window:
+        if self.is_incremental and not self.resource.window and not self._left_out:
             start = self._factorial.started_at
             margin = start - SAFETY_MARGIN
             if self.replication_key == CHANGE_KEY:
                 newest = margin.isoformat(timespec="microseconds")
             if newest is not None:
                 self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
-        if self._lacks_setting or self.resource.window:
+        if self.lacks_setting or self._begins_late:
             pass  # Nothing is known of what has gone where nothing was read, or where days before the first were not.
         elif left_out := self._left_out:
             self._factorial.report_incomplete(self.name, left_out)
@@ -201,12 +201,18 @@ class FactorialStream(Stream):
             self.logger.warning("%s: %s", self.name, warning)
 
     @property
-    def _lacks_setting(self) -> bool:
+    def _begins_late(self) -> bool:
+        """Whether rows from before the first day are not read."""
+        return bool(self.resource.window or (self.resource.since and self._factorial.read_settings.start))
+
+    @property
+    def lacks_setting(self) -> bool:
+        """Whether there is nothing to read, because the setting that names it is not set."""
         setting = self.resource.setting
         return setting is not None and not self._factorial.read_settings.values.get(setting)
 
     def _pages(self) -> StreamReading:
-        if self._lacks_setting:
+        if self.lacks_setting:
             self.logger.warning("%s: nothing to read without the setting %s", self.name, self.resource.setting)
         reading = self.reading
         self._factorial.begin_following(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
@@ -12,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
+from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_factorialhr import checks, openapi
 from tap_factorialhr.client import GONE, Client, Session, UnavailableError
@@ -318,6 +320,7 @@ class TapFactorialHR(Tap):
             ConfigError: One is not there, or is not JSON, or the environment holds what is no setting.
         """
         if "ENV" in value:
+            cls.append_builtin_config(cls.config_jsonschema)
             checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)
@@ -348,11 +351,34 @@ class TapFactorialHR(Tap):
         except BaseException:
             # Even when it is the same again: what was written since the last one is to be followed by a STATE.
             cast("MessageWriter", self.message_writer).stdout.check = lambda: None
-            self.write_message(StateMessage(value=self.state))
+            with suppress(OSError):  # Nobody may be there to read it; what ended the run is what is told.
+                self.write_message(StateMessage(value=self.state))
             raise
         finally:
-            self.fetcher.close()
-            self.authenticator.settle(STOP_GRACE - 1 if self._stop_signal is not None else LONGEST_SETTLING)
+            self._end()
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Read one row of each stream, where that is asked for.
+
+        Raises:
+            FactorialError: A stream failed, or not one could be read.
+        """
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        config = ctx.params.get("config")
+        tap = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+        try:
+            tap.run_connection_test()
+            tap.conclude()
+        finally:
+            tap._end()
+        ctx.exit()
+
+    def _end(self) -> None:
+        self.fetcher.close()
+        self.authenticator.settle(STOP_GRACE - 1 if self._stop_signal is not None else LONGEST_SETTLING)
 
     def _sync(self) -> None:
         """Read the streams, showing how far that is, and at the end what each took."""
@@ -377,8 +403,8 @@ class TapFactorialHR(Tap):
         if self.failed:
             count = f"{len(self.failed)} streams" if len(self.failed) > 1 else "1 stream"
             raise FactorialError(f"{count} failed, the first: {next(iter(self.failed.values()))}")
-        selected = [stream for stream in self._order if stream.selected]
-        if selected and len(self.skipped) == len(selected):
+        asked_for = [stream.name for stream in self._order if stream.selected and not stream.lacks_setting]
+        if asked_for and self.skipped.keys() >= set(asked_for):
             raise FactorialError(
                 "not one selected stream could be read; check what the credentials may see, and base_url"
             )

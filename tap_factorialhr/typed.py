@@ -72,10 +72,13 @@ class TypedDecoder:
             try:
                 answer: Any = self._decoder.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
-                self._misfits += 1
+                pass
             else:
                 return {"data": TypedRows(answer.data), "meta": answer.meta}
-        return decode_answer(body)
+        plain = decode_answer(body)
+        if isinstance(plain, dict) and plain.get("data"):  # Not one of the forms of an empty answer.
+            self._misfits += 1
+        return plain
 
 
 def as_dictionary(record: Any) -> dict[str, Any]:  # noqa: ANN401 (a struct made at run time)

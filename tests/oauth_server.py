@@ -28,6 +28,8 @@ class Fault:
     """The connection ends in the middle of the body."""
     silence: float = 0.0
     """Seconds until the answer."""
+    drip: float = 0.0
+    """Seconds between two bytes of the body."""
 
 
 @dataclass
@@ -100,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
                     state.grant(form)
         if fault and fault.silence:
             time.sleep(fault.silence)
-        self._answer(status, body, headers, cut=bool(fault and fault.cut))
+        self._answer(status, body, headers, cut=bool(fault and fault.cut), drip=fault.drip if fault else 0.0)
 
     def do_GET(self) -> None:
         state = self.state
@@ -110,7 +112,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200 if is_good else 401, b'{"data": []}' if is_good else b'{"errors": null}')
 
     def _answer(
-        self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = (), *, cut: bool = False
+        self,
+        status: int,
+        body: bytes,
+        headers: tuple[tuple[str, str], ...] = (),
+        *,
+        cut: bool = False,
+        drip: float = 0.0,
     ) -> None:
         with contextlib.suppress(OSError):
             self.send_response(status)
@@ -118,7 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if cut else body)
+            for start in range(0, len(body), 1) if drip else ():
+                self.wfile.write(body[start : start + 1])
+                time.sleep(drip)
+            if not drip:
+                self.wfile.write(body[: len(body) // 2] if cut else body)
             if cut:
                 self.close_connection = True
 

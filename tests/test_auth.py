@@ -339,6 +339,13 @@ class TestLostAnswers:
         authenticator = make_authenticator(LOGIN, session=requests.Session(), base_url=server.url, timeout=(2.0, 0.1))
         assert "timed out" in failure(authenticator, server.url)
 
+    def test_an_answer_that_drips_comes_to_an_end(self, server: OAuthServer) -> None:
+        server.faults = [Fault(body=b"x" * 2_000, drip=0.01)] * 2
+        authenticator = make_authenticator(LOGIN, session=requests.Session(), base_url=server.url, timeout=(2.0, 0.2))
+        began = time.monotonic()
+        assert "does not end" in failure(authenticator, server.url)
+        assert time.monotonic() - began < 10
+
     def test_a_server_that_was_never_reached_has_used_nothing_up(self) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_factorialhr.client import Throttle
+from tap_factorialhr.client import Throttle, UnavailableError
+from tap_factorialhr.fetch import Fetcher, Read
+from tap_factorialhr.pagination import Page
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.conftest import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
+    from tap_factorialhr.pagination import Params
     from tap_factorialhr.sandbox import RequestRecord
 
 
@@ -61,6 +64,30 @@ def test_the_children_of_many_parents_are_asked_for_side_by_side(tap: TapRunner)
     assert all(most[child] >= 6 for child in children), most
 
 
+def test_parents_that_are_gone_take_no_place_of_others() -> None:
+    """After more failures than pages may wait, there are still as many requests in flight as before."""
+    together = threading.Barrier(4)
+
+    class Server:
+        def get(self, stream: str, path: str, params: Params, **how: Any) -> Page:
+            del stream, path, how
+            number = int(dict(params)["parent"])
+            if 0 < number <= 40:
+                raise UnavailableError("HTTP 404")
+            if number:
+                together.wait(timeout=10)  # Breaks where fewer come at the same time.
+            return Page.from_response({"data": [{"id": 1}]})
+
+    fetcher = Fetcher(Server(), concurrency=4, pagination="offset", page_size=100)  # type: ignore[arg-type]
+    reads = [Read("a/b", parents=(("parent", str(number)),)) for number in range(81)]
+    try:
+        reading = fetcher.reading("children", "id", reads)
+        pages = [page for _, page, _ in reading]
+    finally:
+        fetcher.close()
+    assert (len(pages), reading.left_out) == (41, {"HTTP 404": 40})
+
+
 def test_a_handful_of_429s_brings_concurrency_down_and_good_answers_bring_it_back() -> None:
     throttle = Throttle(8)
     with throttle.slot() as first, throttle.slot() as second:
@@ -83,21 +110,23 @@ def test_fewer_requests_are_in_flight_while_the_api_asks_for_that(tap: TapRunner
     with Sandbox(Company(employees=60), latency=0.03) as sandbox:
         config = config_for(sandbox, page_size=1, concurrency=8, max_retries=20)
         catalog = tap.catalog(config, "employees")
-        refusing = True
+        most: list[int] = []
 
         def answer(_: RequestRecord) -> Answer | None:
-            nonlocal refusing
-            if refusing and len(sandbox.requests) > 20:
-                refusing = len(sandbox.requests) < 26
-                sandbox.most_at_once = 0
-                return Answer(429, b"", {"retry-after": "0"})
+            number = len(sandbox.requests)
+            if 20 < number <= 50:  # The pause lets those in flight come to their end before each further try.
+                if number == 45:
+                    sandbox.most_at_once = 0
+                if number == 50:
+                    most.append(sandbox.most_at_once)
+                return Answer(429, b"", {"retry-after": "0.2"})
             return None
 
         sandbox.answer = answer
         run = tap(config, catalog=catalog)
         assert run.code == 0, run.stderr
         assert len({record["id"] for record in run.records["employees"]}) == 60
-        assert "HTTP 429, trying again" in run.stderr
+        assert most == [1]
 
 
 def test_no_request_is_sent_during_the_pause_that_was_asked_for(tap: TapRunner) -> None:

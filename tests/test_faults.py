@@ -117,6 +117,27 @@ def test_forbidden_streams_are_skipped_and_listed(tap: TapRunner) -> None:
         assert "not one selected stream could be read" in none.stderr.splitlines()[-1]
 
 
+def test_nothing_but_404_is_an_error_whatever_is_selected(tap: TapRunner) -> None:
+    """Also where streams that have nothing to read, for want of a setting, are selected with the rest."""
+    with Sandbox(Company(employees=1), answer=lambda _: Answer(404)) as sandbox:
+        config = config_for(sandbox)
+        del config["integration_uuids"]
+        for arguments in ((), ("--test",)):
+            run = tap(config, *arguments)
+            assert run.code == 1
+            assert "not one selected stream could be read" in run.stderr.splitlines()[-1]
+
+
+def test_a_test_fails_where_a_run_would(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=1)) as sandbox:
+        config = config_for(sandbox)
+        assert tap(config, "--test").code == 0
+        sandbox.answer = lambda record: Answer(400) if record.resource == "teams/teams" else None
+        run = tap(config, "--test")
+        assert run.code == 1
+        assert "1 stream failed" in run.stderr.splitlines()[-1]
+
+
 def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunner) -> None:
     with Sandbox(Company(employees=20)) as sandbox:
         config = config_for(sandbox, emit_activate_version_messages=True)
@@ -253,3 +274,32 @@ def test_a_target_that_goes_away_is_a_clean_end(tap: TapRunner, config: dict[str
     assert process.wait(timeout=30) == 1
     assert "the target has gone away" in errors.splitlines()[-1]
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_what_ended_the_run_is_told_where_the_target_has_gone_as_well(tap: TapRunner, is_interrupted: bool) -> None:
+    with Sandbox(Company(employees=3)) as sandbox:
+        config = config_for(sandbox, concurrency=1)
+        process = subprocess.Popen(
+            tap.command(config, catalog=tap.catalog(config, "teams")),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tap.folder,
+        )
+        assert process.stdout is not None
+
+        def close(_: RequestRecord) -> Answer | None:
+            assert process.stdout is not None
+            process.stdout.close()
+            if is_interrupted:
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+                return None
+            return Answer(401)
+
+        sandbox.answer = close
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        assert process.wait(timeout=20) == (128 + signal.SIGINT if is_interrupted else 1)
+        assert ("stopped by signal" if is_interrupted else "HTTP 401") in errors.splitlines()[-1]

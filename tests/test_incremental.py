@@ -270,6 +270,27 @@ def test_deleted_rows_leave_by_activate_version_after_the_last_row(tap: TapRunne
         }
 
 
+def test_what_was_refused_is_asked_for_again(tap: TapRunner) -> None:
+    """The bookmark stays where it was: rows that were not read would never come."""
+    stream, path = "finance_contacts", "finance/contacts"
+    with Sandbox(Company(employees=8)) as sandbox:
+        config = config_for(sandbox)
+        catalog = tap.catalog(config, stream)
+        sandbox.answer = lambda record: Answer(403) if record.get("contact_type") == "client" else None
+        first = tap(config, catalog=catalog)
+        assert first.code == 0, first.stderr
+        assert f"{stream}: without a part of its rows" in first.stderr
+        sandbox.answer = None
+        second = tap(config, catalog=catalog, state=first.state)
+        assert {row["id"] for row in second.records[stream]} == {str(row["id"]) for row in sandbox.company.rows(path)}
+
+
+def test_rows_from_before_the_first_day_are_not_dropped(tap: TapRunner, config: dict[str, Any]) -> None:
+    config |= {"emit_activate_version_messages": True, "start_date": "2100-01-01"}
+    run = tap(config, catalog=tap.catalog(config, "integrations_sync_runs", "teams"))
+    assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["teams"]
+
+
 def test_a_table_of_days_keeps_those_before_the_first(tap: TapRunner, config: dict[str, Any]) -> None:
     """A catalog may ask for a full table, but days before ``start_date`` are not read all the same."""
     config |= {"emit_activate_version_messages": True, "window_days": 400}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_factorialhr import stdout
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tap_factorialhr.stdout import Stdout
 from tests.conftest import TapRunner, config_for
@@ -82,9 +83,21 @@ def test_a_target_that_stands_still_is_left_with_whole_lines(tap: TapRunner, lar
     assert Counter(json.loads(line)["type"] for line in lines)["RECORD"] > 0
 
 
-def test_lines_longer_than_any_piece_come_through_whole() -> None:
-    lengths = [1, 100, 4095, 4096, 5000, 60_000, 70_000, 300_000, 10]
+@pytest.mark.parametrize(
+    ("lengths", "most_pieces"),
+    [([1, 100, 4095, 4096, 5000, 60_000, 70_000, 300_000, 10], 9), ([5000] * 300, 300 // 4)],
+)
+def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
+    lengths: list[int], most_pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = b"".join(b"%d" % (length % 10) * length + b"\n" for length in lengths)
+    pieces = []
+
+    def write(_: int, piece: memoryview) -> None:
+        pieces.append(bytes(piece))
+        os.write(writing, piece)
+
+    monkeypatch.setattr(stdout, "_all_of", write)
     reading, writing = os.pipe()
     got = []
 
@@ -98,6 +111,8 @@ def test_lines_longer_than_any_piece_come_through_whole() -> None:
     os.close(writing)
     reader.join()
     assert got == [text]
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert len(pieces) <= most_pieces
 
 
 def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox) -> None:
