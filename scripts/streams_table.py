@@ -1,4 +1,4 @@
-"""Write the tables of settings and streams in README.md and docs/streams.md again, from what the tap itself says.
+"""Write the generated parts of README.md and docs again: settings and streams as the tap says, arrows as it imports.
 
 ``python -m scripts.streams_table`` writes them; with ``--check`` nothing is written, and the exit code is 1 where
 one is out of date.
@@ -6,8 +6,10 @@ one is out of date.
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +57,9 @@ def documents() -> dict[Path, str]:
     streams = discovered()
     readme, details = PROJECT / "README.md", PROJECT / "docs" / "streams.md"
     text = between_marks(readme.read_text(), "settings", settings_table())
+    house = PROJECT / "docs" / "architecture.md"
     return {
+        house: between_marks(house.read_text(), "arrows", arrows()),
         readme: between_marks(text, "streams", short_table(streams)),
         details: between_marks(details.read_text(), "streams", long_table(streams)),
     }
@@ -67,6 +71,33 @@ def between_marks(text: str, name: str, lines: list[str]) -> str:
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     return "\n".join((before + begin, "", *lines, "", end + after))
+
+
+def arrows() -> list[str]:
+    """What each module imports when it runs, from the ground floor up.
+
+    Raises:
+        graphlib.CycleError: They go round in a circle.
+    """
+    imports = {path.stem: imported(path) for path in (PROJECT / "tap_factorialhr").glob("[a-z_]*.py")}
+    floors = TopologicalSorter({name: sorted(others) for name, others in sorted(imports.items())}).static_order()
+    named = ((name, ", ".join(f"`{other}`" for other in sorted(imports[name]))) for name in floors)
+    return table(("room", "imports"), ((f"`{name}`", others) for name, others in named if name != "__init__"))
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the tap that one of them imports, types alone left out, and errors, which all may."""
+    found: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tap_factorialhr"):
+            _, _, name = (node.module or "").partition(".")
+            found |= {name} if name else {alias.name for alias in node.names}
+        nodes.extend(ast.iter_child_nodes(node))
+    return found - {"errors"}
 
 
 def settings_table() -> list[str]:

@@ -1,6 +1,6 @@
 """Pages ahead of need: bounded, in order, across pages, across reads, and across streams.
 
-Threads send and decode; the main thread alone decides what is asked for and takes the pages, in order. What runs
+Threads send and decode; the main thread alone decides which pages are asked for and takes them, in order. What runs
 ahead is bounded by the pages that wait to be taken, an answer of many rows counting for as many pages.
 """
 
@@ -45,14 +45,9 @@ _AHEAD = 2
 """Pages that wait to be taken of the stream whose turn it is, at most, as a multiple of the concurrency."""
 _UPCOMING = 4
 """The same of all streams that come after it."""
-_IN_TURN = 4
-"""Pages, at most, of a listing whose pages would have to be sewn that are rather read one after the other.
-
-Each seam costs a request, so that so few pages take no longer in turn than side by side.
-"""
 _MOST_MISSING = 3
 """Pages that were promised and did not come, after which a listing is given up and not begun again."""
-_PARENTS_TRIED = 10
+_PARENTS_TRIED = 100
 """Parents whose rows are not there, after which a resource is given up, where no parent's rows were."""
 
 
@@ -190,6 +185,7 @@ class Fetcher:
         self.pagination: Pagination = pagination
         self.page_size = page_size
         self.upcoming: Sequence[StreamReading] = ()
+        self.ignoring_pages: set[str] = set()
         self._check = check
         self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fetch")
@@ -214,9 +210,7 @@ class Fetcher:
             pagination: How pages are asked for, None for the tap's own way.
             decode: Decodes a body, in any thread; raises ValueError where it is not JSON.
         """
-        return StreamReading(
-            self, stream=stream, key=key, reads=reads, pagination=pagination or self.pagination, decode=decode
-        )
+        return StreamReading(self, stream=stream, key=key, reads=reads, pagination=pagination, decode=decode)
 
     @contextmanager
     def turn_of(self, reading: StreamReading) -> Iterator[None]:
@@ -229,7 +223,7 @@ class Fetcher:
                 self._current = before
 
     def submit(self, reading: StreamReading, read: Read, params: Params, *, sewn: bool) -> Future[Page]:
-        """Ask for a page now; where it is to be sewn and the listing is long, for the row that follows it as well."""
+        """Ask for a page now; where it is to be sewn, for the row that follows it as well."""
         future = self._pool.submit(self._get_sewn if sewn else self._get, reading, read, params)
         self._waiting.add(future)
         return future
@@ -241,11 +235,11 @@ class Fetcher:
 
     def _get_sewn(self, reading: StreamReading, read: Read, params: Params) -> Page:
         page = self._get(reading, read, params)
-        meta = page.meta
-        is_long = meta.total is not None and meta.limit is not None and meta.total > _IN_TURN * meta.limit
-        if self._concurrency == 1 or not is_long or not meta.has_next_page or meta.end_cursor is None:
-            return page
-        return replace(page, following=self._get(reading, read, (("limit", "1"), ("after_id", meta.end_cursor))))
+        cursor = page.meta.end_cursor
+        if self._concurrency > 1 and page.meta.has_next_page and cursor is not None:
+            with suppress(RejectedError):  # Not every server gives a single row; then it is read by cursor alone.
+                page = replace(page, following=self._get(reading, read, (("limit", "1"), ("after_id", cursor))))
+        return page
 
     def take(self, future: Future[Page]) -> Page:
         """Wait for a page; raises what its request raised."""
@@ -306,7 +300,7 @@ class StreamReading:
     Attributes:
         stream: Its name.
         decode: Decodes a body.
-        pagination: How the pages of further reads are asked for.
+        advice: What to do where its pages lead nowhere.
         waiting: The pages that have been asked for and not been taken.
         left_out: Why the rows of some parents or values could not be read, and of how many.
     """
@@ -318,16 +312,19 @@ class StreamReading:
         stream: str,
         key: str | None,
         reads: Iterable[Read],
-        pagination: Pagination,
+        pagination: Pagination | None,
         decode: Decode,
     ) -> None:
         """Take the reads; they are asked for one by one, as there is room."""
-        self.pagination: Pagination = pagination
         self.stream = stream
+        self.advice = "try again"
+        if pagination is None and fetcher.pagination == "cursor":
+            self.advice += ", or set pagination to offset"
         self.decode = decode
         self.waiting: set[Future[Page]] = set()
         self.left_out: Counter[str] = Counter()
         self._fetcher = fetcher
+        self._pagination: Pagination = pagination or fetcher.pagination
         self._key = key
         self._reads = iter(reads)
         self._begun: deque[_Reading] = deque()
@@ -416,7 +413,7 @@ class StreamReading:
         logger.warning("%s: %s a window of days, halving it and those that follow", self.stream, what)
         reading.drop()
         self._longest = min(self._longest, window.length / 2)
-        self._begin_first(reading.read.halves())
+        self._begin_first(reading.read.up_to(self._longest))
 
     def _begin_first(self, reads: Iterable[Read]) -> None:
         self._begun.extendleft(reversed([self._reading(read) for read in reads]))
@@ -436,7 +433,14 @@ class StreamReading:
         return False
 
     def _reading(self, read: Read) -> _Reading:
-        return _Reading(self, read, self._key, self.pagination, self._fetcher.page_size)
+        by_cursor = self.stream in self._fetcher.ignoring_pages
+        return _Reading(self, read, self._key, "cursor" if by_cursor else self._pagination, self._fetcher.page_size)
+
+    def note_ignored_page(self) -> bool:
+        """Ask for no more pages of this stream by number; whether that is news."""
+        is_news = self.stream not in self._fetcher.ignoring_pages
+        self._fetcher.ignoring_pages.add(self.stream)
+        return is_news
 
 
 class _Reading:
@@ -452,11 +456,11 @@ class _Reading:
         self._paginator: OffsetPaginator | CursorPaginator = (
             OffsetPaginator(page_size, key, read.is_part) if pagination == "offset" else CursorPaginator(page_size, key)
         )
-        self._other = "cursor" if pagination == "offset" else "offset"
         self._pages: deque[Future[Page]] = deque()
         self._probe: Future[Page] | None = None
         self._first_again: Future[Page] | None = None
         self._missing = 0
+        self._took_rows = False
         self._ask()
 
     @property
@@ -475,14 +479,13 @@ class _Reading:
                 continue
             except PaginationError as error:
                 if not self._may_begin_again(error):
-                    raise FactorialError(
-                        f"{self._owner.stream}: {error}; try again, or set pagination to {self._other}"
-                    ) from None
+                    raise FactorialError(f"{self._owner.stream}: {error}; {self._owner.advice}") from None
                 self._go_on_by_cursor(ShiftedPagesError(str(error), None))
                 continue
             if not self._paginator.finished and not self._pages and not self._probe:
                 self._ask()
             run_ahead()
+            self._took_rows = self._took_rows or len(page.rows) > 0
             yield page
         self.drop()
 
@@ -555,12 +558,9 @@ class _Reading:
         return self._owner.submit(self.read, params)
 
     def _go_on_by_cursor(self, error: ShiftedPagesError) -> None:
-        is_news = isinstance(error, IgnoredPageError) and self._owner.pagination == "offset"
-        if isinstance(error, IgnoredPageError):
-            self._owner.pagination = "cursor"  # All its reads would show the same.
-        logger.log(
-            logging.WARNING if is_news else logging.INFO, "%s: %s, going on by cursor", self._owner.stream, error
-        )
+        is_news = isinstance(error, IgnoredPageError) and self._owner.note_ignored_page()
+        level = logging.WARNING if is_news else logging.INFO
+        logger.log(level, "%s: %s, going on by cursor", self._owner.stream, error)
         self.drop()
         cursor = error.cursor
         passed = 0
@@ -569,4 +569,4 @@ class _Reading:
             cursor = self._paginator.sure_cursor(first, self._owner.take(self._submit(added)))
         if isinstance(self._paginator, OffsetPaginator):
             passed = self._paginator.rows_until(cursor)
-        self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=passed)
+        self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=passed, is_again=self._took_rows)

@@ -188,10 +188,22 @@ class OffsetPaginator:
     @property
     def safe_cursor(self) -> str | None:
         """After the first page: the cursor to go on with where rows could move without a sign of it, else None."""
-        if self.finished or self._last is None:
+        if self.finished or self._last is None or self._is_sewn:
             return None
-        shows_moves = self._last.meta.total is not None and self.key is not None
-        return None if shows_moves and (self._is_sewn or not self.is_part) else self._last.meta.end_cursor
+        meta = self._last.meta
+        ends_where_it_grows = not self.is_part and self.key is not None and self._met is None
+        shows_moves = ends_where_it_grows and meta.total is not None and meta.limit is not None
+        return None if shows_moves else meta.end_cursor
+
+    @property
+    def _sure(self) -> str | None:
+        """The cursor up to which every row has come that was there all the time, None where there is none.
+
+        What was on the first page when it was read has come, whatever moved since. Of the pages after it that can be
+        said only where they are sewn together.
+        """
+        trace = self._last if self._is_sewn else self._first
+        return trace.meta.end_cursor if trace else None
 
     @property
     def needs_following(self) -> bool:
@@ -235,7 +247,8 @@ class OffsetPaginator:
         """Remember the last page as it was before those in the middle were asked for; None where there is no such page.
 
         Raises:
-            ShiftedPagesError: Rows have moved since the first page, or the server ignores the page number.
+            ShiftedPagesError: Rows have moved since the first page, the server ignores the page number, or there is
+                no telling the last page.
         """
         if page is not None and self._last is not None:
             trace = _Trace.of(page, self.key)
@@ -243,6 +256,8 @@ class OffsetPaginator:
             # Where the total is not what it seems, it is not the last page, and there is nothing to compare.
             self._probed = trace if trace.keys and not trace.meta.has_next_page else None
         self.is_guarded = self._probed is not None
+        if not self.is_guarded and self._sure:
+            raise ShiftedPagesError("the last page cannot be told beforehand", self._sure)
 
     def confirm(self, first: Page) -> None:
         """Check that the first page is still what it was.
@@ -252,7 +267,7 @@ class OffsetPaginator:
         """
         trace = _Trace.of(first, self.key)
         if self._first is not None and trace.keys != self._first.keys:
-            raise ShiftedPagesError("the first page changed during the read", None)
+            raise ShiftedPagesError("the first page changed during the read", self._sure)
 
     @property
     def params_of_added(self) -> Params | None:
@@ -263,8 +278,9 @@ class OffsetPaginator:
     def sure_cursor(self, first: Page, added: Page) -> str | None:
         """Where a read whose pages have shifted was sure.
 
-        That is after the last page taken, unless there were both additions and deletions: then a deletion may have
-        been made up for unseen before, and only the first page is sure, if even that has not changed.
+        That is after the last page taken where rows were added since the probe, and none deleted: then as many have
+        come as there are more in all. A deletion may have been made up for unseen before, so that only the first page
+        is sure.
 
         Args:
             first: The first page, asked for again.
@@ -274,11 +290,10 @@ class OffsetPaginator:
             The cursor to go on with, None to begin again.
         """
         if self._first is None or self._last is None or _Trace.of(first, self.key).keys != self._first.keys:
-            return None
+            return self._sure
         grown = (first.meta.total or 0) - (self._first.meta.total or 0)
-        only_added = len(added.rows) == grown and not added.meta.has_next_page
-        sure = self._last if only_added or not added.rows else self._first
-        return sure.meta.end_cursor
+        only_added = len(added.rows) == grown and not added.meta.has_next_page and added.meta.total == first.meta.total
+        return self._last.meta.end_cursor if only_added else self._sure
 
     def rows_until(self, cursor: str | None) -> int:
         """How many rows have been read up to a cursor, which is that of the first page, the last one taken, or None."""
@@ -289,7 +304,7 @@ class OffsetPaginator:
     def _check(self, page: _Trace, last: _Trace) -> None:
         self._check_page(page, last)
         if self._is_sewn and page.keys[:1] != last.following:
-            raise ShiftedPagesError("a page does not begin with the row after the last one", last.meta.end_cursor)
+            raise ShiftedPagesError("a page does not begin with the row after the last one", self._sure)
         if not page.count:
             _check_promise(page, last, self._rows, self.number * (page.meta.limit or 0))
 
@@ -301,27 +316,26 @@ class OffsetPaginator:
         if self._first and page.keys and page.begins_like(self._first):
             raise IgnoredPageError("the server answers with the first page again", sure_of_first)
         if page.meta.total != last.meta.total:
-            raise ShiftedPagesError("the total changed", last.meta.end_cursor)
+            raise ShiftedPagesError("the total changed", self._sure)
 
     def _check_order(self, keys: list[Key]) -> None:
-        sure = self._last.meta.end_cursor if self._last else None
         if self.key is None or not keys:
             return
         if self._met is not None:
             if not self._met.isdisjoint(keys):
-                raise ShiftedPagesError("an id comes twice", sure)
+                raise ShiftedPagesError("an id comes twice", self._sure)
             self._met.update(keys)
         elif not _ascending(keys) and self._last is None:
             self._met = set(keys)
         elif not _ascending(keys) or (self._last and self._last.keys and not _before(self._last.keys[-1], keys[0])):
-            raise ShiftedPagesError("a page does not begin after the last one ended", sure)
+            raise ShiftedPagesError("a page does not begin after the last one ended", self._sure)
 
     def _check_end(self, page: _Trace) -> None:
         total = page.meta.total
         if self._last is not None and total is not None and page.meta.limit and self._rows != total:
-            raise ShiftedPagesError("the rows read are not as many as the total", None)
+            raise ShiftedPagesError("the rows read are not as many as the total", self._sure)
         if self._probed and page.keys != self._probed.keys:
-            raise ShiftedPagesError("the last page changed during the read", None)
+            raise ShiftedPagesError("the last page changed during the read", self._sure)
 
 
 @dataclass(slots=True)
@@ -334,6 +348,7 @@ class CursorPaginator:
         cursor: Where to begin, None for the start.
         finished: Whether the last page has been taken.
         passed: How many rows lie before that.
+        is_again: Whether rows have come already, so that an answer that says nothing is not the end.
     """
 
     page_size: int
@@ -341,6 +356,7 @@ class CursorPaginator:
     cursor: str | None = None
     finished: bool = False
     passed: int = 0
+    is_again: bool = False
     _last: _Trace | None = None
     _empty: int = 0
     _pages: set[int] = field(default_factory=set)
@@ -366,10 +382,11 @@ class CursorPaginator:
         if self._last is not None and not trace.count:
             self._empty += 1
             _check_promise(trace, self._last, self.passed, self.passed + self._empty * (trace.meta.limit or 0))
-        fingerprint = hash(tuple(trace.keys))
-        if trace.keys and fingerprint in self._pages:
-            raise PaginationError("the server repeats a page")
-        self._pages.add(fingerprint)
+        if self.key is not None and trace.keys:  # Rows without a key may be alike.
+            fingerprint = hash(tuple(trace.keys))
+            if fingerprint in self._pages:
+                raise PaginationError("the server repeats a page")
+            self._pages.add(fingerprint)
         self.passed += trace.count
         self._last = trace
         self.finished = not page.meta.has_next_page
@@ -378,7 +395,8 @@ class CursorPaginator:
 
     def _check_rest(self, page: Page) -> None:
         """After rows by other means, nothing more is right only where those were all there are."""
-        if self.passed and not len(page.rows) and (page.meta.total is None or page.meta.total > self.passed):
+        has_rows_before = bool(self.passed) or self.is_again
+        if has_rows_before and not len(page.rows) and (page.meta.total is None or page.meta.total > self.passed):
             raise MissingPageError("the server promised a next page and gave none")
 
     def _advance(self, cursor: str | None) -> None:

@@ -2,7 +2,8 @@
 
 A run may be told to stop, or be ended, at any instant, also while the target is slow to read. A pipe takes at most
 `PIPE_BUF` bytes in one piece, or as many as it can hold when it is empty (POSIX, `write`). So lines go out in such
-pieces, none of which ends within a line, and between two pieces the run may end.
+pieces, none of which ends within a line, and between two pieces the run may end. Other systems than Linux do not tell
+the writer how full a pipe is: there a run that is ended while its target stands still can cut its last line.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
-from tap_factorialhr.client import RejectedError, UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.reads import as_day
 from tap_factorialhr.records import Shaper, column, decode_answer
 from tap_factorialhr.resources import CHANGE_KEY
@@ -159,14 +159,19 @@ class FactorialStream(Stream):
                 self._factorial.report_skipped(self.name, str(error))
             except RejectedError as error:
                 self._factorial.report_failed(self.name, str(error))
+            except (SlowError, LargeError) as error:
+                if not self.resource.window:
+                    raise
+                self._factorial.report_failed(self.name, str(error))  # Down to one day; other streams may be faster.
 
     def _finish(self, newest: str | None) -> None:
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
         if self.is_incremental and not self.resource.window and not self._left_out:
             start = self._factorial.started_at
-            margin = start - SAFETY_MARGIN
-            if self.replication_key == CHANGE_KEY:
-                newest = margin.isoformat(timespec="microseconds")
+            settings = self._factorial.read_settings
+            is_empty = newest is None and not self.rows_written and (settings.start or settings.today) <= settings.today
+            if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
+                newest = (start - SAFETY_MARGIN).isoformat(timespec="microseconds")
             if newest is not None:
                 self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
         if self.lacks_setting or self._begins_late:

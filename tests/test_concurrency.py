@@ -114,10 +114,10 @@ def test_fewer_requests_are_in_flight_while_the_api_asks_for_that(tap: TapRunner
 
         def answer(_: RequestRecord) -> Answer | None:
             number = len(sandbox.requests)
-            if 20 < number <= 50:  # The pause lets those in flight come to their end before each further try.
-                if number == 45:
+            if 20 < number <= 40:  # The pause lets those in flight come to their end before each further try.
+                if number == 37:
                     sandbox.most_at_once = 0
-                if number == 50:
+                if number == 40:
                     most.append(sandbox.most_at_once)
                 return Answer(429, b"", {"retry-after": "0.2"})
             return None

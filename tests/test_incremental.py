@@ -228,6 +228,40 @@ def test_a_start_date_at_either_end_of_the_calendar_reads_what_there_is(
     assert {one.get("updated_at_gteq") for one in sandbox.requests_for("employees/employees")} == {start[:10]}
 
 
+def test_an_empty_stream_is_asked_for_changes_only_as_well(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=1)) as sandbox:
+        config = config_for(sandbox)
+        del config["start_date"]
+        sandbox.company.delete("employees/employees", sandbox.company.rows("employees/employees")[0]["id"])
+        catalog = tap.catalog(config, "employees")
+        first = tap(config, catalog=catalog)
+        assert first.code == 0, first.stderr
+        sandbox.clear()
+        added = sandbox.company.add("employees/employees")
+        second = tap(config, catalog=catalog, state=first.state)
+        assert {one.get("updated_at_gteq") for one in sandbox.requests} == {
+            (datetime.now(UTC) - timedelta(minutes=11)).date().isoformat()
+        }
+        assert [record["id"] for record in second.records["employees"]] == [str(added["id"])]
+
+
+def test_a_stream_whose_shortest_window_times_out_fails_and_others_go_on(tap: TapRunner) -> None:
+    stuck = (datetime.now(UTC) - timedelta(days=5)).date().isoformat()
+
+    def stall(record: RequestRecord) -> Answer | None:
+        first, last = record.get("start_on") or "", record.get("end_on") or ""
+        return Answer(504) if record.resource == "attendance/shifts" and first <= stuck <= last else None
+
+    with Sandbox(Company(employees=2), answer=stall) as sandbox:
+        config = config_for(sandbox, max_retries=0, window_days=4)
+        config["start_date"] = (datetime.now(UTC) - timedelta(days=12)).date().isoformat()
+        run = tap(config, catalog=tap.catalog(config, "attendance_shifts", "teams"))
+        assert run.code == 1
+        assert "1 stream failed" in run.stderr.splitlines()[-1]
+        assert run.records["teams"]
+        assert run.state["bookmarks"]["attendance_shifts"]["replication_key_value"] < stuck
+
+
 def test_a_run_ends_with_its_state_whatever_comes_last(tap: TapRunner, config: dict[str, Any]) -> None:
     """Some targets keep no state that records follow, and not every stream moves a bookmark."""
     run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
