@@ -19,6 +19,7 @@ from tap_factorialhr.client import LargeError, RejectedError, SlowError, Unavail
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.pagination import (
     CursorPaginator,
+    GrownError,
     IgnoredPageError,
     MissingPageError,
     OffsetPaginator,
@@ -564,9 +565,9 @@ class _Reading:
         self.drop()
         cursor = error.cursor
         passed = 0
-        if cursor and isinstance(self._paginator, OffsetPaginator) and (added := self._paginator.params_of_added):
-            first = self._owner.take(self._submit(self._paginator.params_of(1)))
-            cursor = self._paginator.sure_cursor(first, self._owner.take(self._submit(added)))
         if isinstance(self._paginator, OffsetPaginator):
+            if isinstance(error, GrownError) and (added := self._paginator.params_of_added):
+                first = self._owner.take(self._submit(self._paginator.params_of(1)))
+                cursor = self._paginator.sure_cursor(first, self._owner.take(self._submit(added)))
             passed = self._paginator.rows_until(cursor)
         self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=passed, is_again=self._took_rows)

@@ -48,6 +48,10 @@ class ShiftedPagesError(Exception):
         self.cursor = cursor
 
 
+class GrownError(ShiftedPagesError):
+    """There are more rows than before: where they were added at the end, and nothing else, nothing has shifted."""
+
+
 class IgnoredPageError(ShiftedPagesError):
     """The server answers every page with the first one."""
 
@@ -276,7 +280,7 @@ class OffsetPaginator:
         return (("limit", str(self.page_size)), ("after_id", cursor)) if cursor else None
 
     def sure_cursor(self, first: Page, added: Page) -> str | None:
-        """Where a read whose pages have shifted was sure.
+        """Where a read that has grown was sure.
 
         That is after the last page taken where rows were added since the probe, and none deleted: then as many have
         come as there are more in all. A deletion may have been made up for unseen before, so that only the first page
@@ -292,7 +296,9 @@ class OffsetPaginator:
         if self._first is None or self._last is None or _Trace.of(first, self.key).keys != self._first.keys:
             return self._sure
         grown = (first.meta.total or 0) - (self._first.meta.total or 0)
-        only_added = len(added.rows) == grown and not added.meta.has_next_page and added.meta.total == first.meta.total
+        only_added = (
+            len(added.rows) == grown > 0 and not added.meta.has_next_page and added.meta.total == first.meta.total
+        )
         return self._last.meta.end_cursor if only_added else self._sure
 
     def rows_until(self, cursor: str | None) -> int:
@@ -316,7 +322,8 @@ class OffsetPaginator:
         if self._first and page.keys and page.begins_like(self._first):
             raise IgnoredPageError("the server answers with the first page again", sure_of_first)
         if page.meta.total != last.meta.total:
-            raise ShiftedPagesError("the total changed", self._sure)
+            has_grown = (page.meta.total or 0) > (last.meta.total or 0)
+            raise (GrownError if has_grown else ShiftedPagesError)("the total changed", self._sure)
 
     def _check_order(self, keys: list[Key]) -> None:
         if self.key is None or not keys:

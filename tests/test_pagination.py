@@ -209,6 +209,28 @@ def test_keys_that_are_no_numbers_can_enter_anywhere(request_number: int) -> Non
     assert {shelf.name(one) for one in range(2, 41, 2)} - {shelf.name(4)} <= set(shelf.read_keys())
 
 
+@pytest.mark.parametrize("entered", range(11, 41, 2))
+def test_a_row_that_enters_in_the_middle_where_none_should_is_noticed_by_the_order(entered: int) -> None:
+    """The total hides the deletion, and the page on which the row is met again shows that something has moved."""
+    shelf = Shelf(list(range(2, 41, 2)))
+
+    def swap(request: int) -> None:
+        if request == 4:
+            shelf.ids.remove(4)
+        elif request == 5:
+            shelf.ids = sorted({*shelf.ids, entered})
+
+    shelf.change = swap
+    assert {*range(2, 41, 2)} - {4} <= set(shelf.read())
+
+
+def test_rows_added_at_the_end_are_no_reason_to_read_all_again() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.change = lambda request: shelf.ids.append(30 + request) if request in {6, 9} else None
+    assert shelf.read() == shelf.ids
+    assert len(shelf.asked) < 20
+
+
 @pytest.mark.parametrize("pagination", ["offset", "cursor"])
 def test_rows_without_a_key_may_be_alike(pagination: Pagination) -> None:
     shelf = Shelf(list(range(1, 13)))
