@@ -52,6 +52,10 @@ _PARENTS_TRIED = 100
 """Parents whose rows are not there, after which a resource is given up, where no parent's rows were."""
 
 
+class PagesError(FactorialError):
+    """A resource whose pages lead nowhere, however they are asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Days:
     """A window of days, both ends included, and the parameters that ask for it."""
@@ -372,6 +376,7 @@ class StreamReading:
         Raises:
             UnavailableError: The resource is not there for these credentials.
             RejectedError: The API takes what is asked for wrong.
+            PagesError: The pages of a read lead nowhere.
         """
         with self._fetcher.turn_of(self):
             try:
@@ -480,7 +485,7 @@ class _Reading:
                 continue
             except PaginationError as error:
                 if not self._may_begin_again(error):
-                    raise FactorialError(f"{self._owner.stream}: {error}; {self._owner.advice}") from None
+                    raise PagesError(f"{self._owner.stream}: {error}; {self._owner.advice}") from None
                 self._go_on_by_cursor(ShiftedPagesError(str(error), None))
                 continue
             if not self._paginator.finished and not self._pages and not self._probe:

@@ -14,6 +14,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.fetch import PagesError
 from tap_factorialhr.reads import as_day
 from tap_factorialhr.records import Shaper, column, decode_answer
 from tap_factorialhr.resources import CHANGE_KEY
@@ -157,7 +158,7 @@ class FactorialStream(Stream):
                     self._finish(newest)
             except UnavailableError as error:
                 self._factorial.report_skipped(self.name, str(error))
-            except RejectedError as error:
+            except (RejectedError, PagesError) as error:
                 self._factorial.report_failed(self.name, str(error))
             except (SlowError, LargeError) as error:
                 if not self.resource.window:

@@ -138,6 +138,17 @@ def test_a_test_fails_where_a_run_would(tap: TapRunner) -> None:
         assert "1 stream failed" in run.stderr.splitlines()[-1]
 
 
+def test_pages_that_lead_nowhere_end_their_stream_and_no_other(tap: TapRunner) -> None:
+    body = b'{"data": [], "meta": {"has_next_page": true, "end_cursor": "x", "total": 9, "limit": 3}}'
+    with Sandbox(Company(employees=3)) as sandbox:
+        sandbox.answer = lambda record: Answer(body=body) if record.resource == "locations/locations" else None
+        config = config_for(sandbox)
+        run = tap(config, catalog=tap.catalog(config, "locations", "teams"))
+        assert run.code == 1
+        assert run.records["teams"]
+        assert "1 stream failed, the first: locations: the server" in run.stderr.splitlines()[-1]
+
+
 def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunner) -> None:
     with Sandbox(Company(employees=20)) as sandbox:
         config = config_for(sandbox, emit_activate_version_messages=True)
