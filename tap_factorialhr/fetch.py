@@ -26,6 +26,7 @@ from tap_factorialhr.pagination import (
     Page,
     PaginationError,
     ShiftedPagesError,
+    following,
 )
 from tap_factorialhr.records import decode_answer
 
@@ -95,6 +96,7 @@ class Read:
         window: The days that it reads, where it is read by days.
         is_choice: Whether it lists the rows of one value of a parameter that takes one at a time.
         is_part: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
+        everything: The parameters that list all rows instead, where the part may be all of them.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
     """
 
@@ -107,6 +109,7 @@ class Read:
     window: Days | None = None
     is_choice: bool = False
     is_part: bool = False
+    everything: Params | None = None
     bookmark: str | None = None
 
     def complete(self, row: Row) -> None:
@@ -192,7 +195,7 @@ class Fetcher:
         self.upcoming: Sequence[StreamReading] = ()
         self.ignoring_pages: set[str] = set()
         self._check = check
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fetch")
         self._waiting: set[Future[Page]] = set()
         self._weights: dict[Future[Page], int] = {}
@@ -241,9 +244,9 @@ class Fetcher:
     def _get_sewn(self, reading: StreamReading, read: Read, params: Params) -> Page:
         page = self._get(reading, read, params)
         cursor = page.meta.end_cursor
-        if self._concurrency > 1 and page.meta.has_next_page and cursor is not None:
+        if self.concurrency > 1 and page.meta.has_next_page and cursor is not None:
             with suppress(RejectedError):  # Not every server gives a single row; then it is read by cursor alone.
-                page = replace(page, following=self._get(reading, read, (("limit", "1"), ("after_id", cursor))))
+                page = replace(page, following=self._get(reading, read, following(cursor)))
         return page
 
     def take(self, future: Future[Page]) -> Page:
@@ -267,14 +270,14 @@ class Fetcher:
         The one whose turn it is may fill all threads and as many pages again. Others fill the threads that it leaves
         idle, so that they never stand in its way.
         """
-        if self._concurrency == 1:
+        if self.concurrency == 1:
             return False
         if reading is self._current:
-            room = _AHEAD * self._concurrency
+            room = _AHEAD * self.concurrency
             return len(reading.waiting) < room and self.weight(reading.waiting) < room
         in_flight = sum(not future.done() for future in self._waiting)
         of_current = self.weight(self._current.waiting) if self._current else 0
-        return in_flight < self._concurrency and self.weight(self._waiting) - of_current < _UPCOMING * self._concurrency
+        return in_flight < self.concurrency and self.weight(self._waiting) - of_current < _UPCOMING * self.concurrency
 
     def weight(self, futures: Iterable[Future[Page]]) -> int:
         """How many pages wait to be taken, or will; an answer of many rows counts for as many pages."""
@@ -341,6 +344,11 @@ class StreamReading:
             reading.run_ahead()
         while self.may_ask and self._begin():
             pass
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether pages are asked for ahead of need at all."""
+        return self._fetcher.concurrency > 1
 
     @property
     def may_ask(self) -> bool:
@@ -465,6 +473,7 @@ class _Reading:
         self._pages: deque[Future[Page]] = deque()
         self._probe: Future[Page] | None = None
         self._first_again: Future[Page] | None = None
+        self._everything: Future[Page] | None = None
         self._missing = 0
         self._took_rows = False
         self._ask()
@@ -488,7 +497,7 @@ class _Reading:
                     raise PagesError(f"{self._owner.stream}: {error}; {self._owner.advice}") from None
                 self._go_on_by_cursor(ShiftedPagesError(str(error), None))
                 continue
-            if not self._paginator.finished and not self._pages and not self._probe:
+            if not self._paginator.finished and not self._pages and not self._is_settling:
                 self._ask()
             run_ahead()
             self._took_rows = self._took_rows or len(page.rows) > 0
@@ -501,6 +510,8 @@ class _Reading:
         return isinstance(error, MissingPageError) and self._missing < _MOST_MISSING
 
     def _next_page(self, run_ahead: Callable[[], None]) -> Page:
+        if self._everything and isinstance(self._paginator, OffsetPaginator):
+            self._take_everything(self._paginator, self._everything)
         if self._probe and isinstance(self._paginator, OffsetPaginator):
             self._take_probe(self._paginator, self._probe)
         if not self._pages:
@@ -512,31 +523,57 @@ class _Reading:
 
     def run_ahead(self) -> None:
         """Ask for the pages that are known to come, while there is room."""
-        # The pages in the middle are asked for when the last one has been looked at, and not before.
-        if isinstance(self._paginator, OffsetPaginator) and not self._paginator.finished and not self._probe:
+        if isinstance(self._paginator, OffsetPaginator) and not self._paginator.finished and not self._is_settling:
             while self._next_number <= self._paginator.last_ahead and self._owner.may_ask:
                 self._ask()
 
+    @property
+    def _is_settling(self) -> bool:
+        """Whether pages in the middle have to wait, until it is known which of them can be trusted how."""
+        return bool(self._probe or self._everything)
+
     def drop(self) -> None:
         """Forget what was asked for and not taken."""
-        for future in (*self._pages, self._probe, self._first_again):
+        for future in (*self._pages, self._probe, self._first_again, self._everything):
             if future:
                 self._owner.drop(future)
         self._pages.clear()
-        self._probe = self._first_again = None
+        self._probe = self._first_again = self._everything = None
 
     def _take(self, page: Page) -> None:
         paginator = self._paginator
         paginator.take(page)
         if not isinstance(paginator, OffsetPaginator):
             return
-        if cursor := paginator.safe_cursor:
-            self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=paginator.rows_until(cursor))
+        if paginator.may_be_whole and self.read.everything is not None and self._owner.runs_ahead:
+            one = (("page", "1"), ("limit", "1"))
+            self._everything = self._owner.submit(replace(self.read, params=self.read.everything), one)
+            if number := paginator.probe_number:
+                self._probe = self._submit(paginator.params_of(number))
+        elif cursor := paginator.safe_cursor:
+            self._read_on_by_cursor(paginator, cursor)
         elif number := paginator.probe_number:
             self._probe = self._submit(paginator.params_of(number))
         elif paginator.needs_confirmation:
             paginator.confirm(self._owner.take(self._first_again or self._submit(paginator.params_of(1))))
             self._first_again = None
+
+    def _take_everything(self, paginator: OffsetPaginator, asked: Future[Page]) -> None:
+        """Trust the pages of a part that holds all rows as those of the whole; sew them together otherwise."""
+        self._everything = everything = None
+        with suppress(RejectedError, UnavailableError):
+            everything = self._owner.take(asked)
+        if paginator.settle(everything.meta.total if everything else None):
+            return
+        self.drop()
+        if cursor := paginator.safe_cursor:
+            with suppress(RejectedError):
+                paginator.sew(self._owner.take(self._submit(following(cursor))))
+        if cursor := paginator.safe_cursor:
+            self._read_on_by_cursor(paginator, cursor)
+
+    def _read_on_by_cursor(self, paginator: OffsetPaginator, cursor: str) -> None:
+        self._paginator = CursorPaginator(self._page_size, self._key, cursor, passed=paginator.rows_until(cursor))
 
     def _take_probe(self, paginator: OffsetPaginator, probe: Future[Page]) -> None:
         self._probe = None
@@ -556,7 +593,9 @@ class _Reading:
             self._pages.append(self._submit(paginator.params))
             return
         number = self._next_number
-        self._pages.append(self._owner.submit(self.read, paginator.params_of(number), sewn=paginator.needs_following))
+        # Of the first page it may not be needed, and it can be asked for later.
+        sewn = paginator.needs_following and not (number == 1 and self.read.everything)
+        self._pages.append(self._owner.submit(self.read, paginator.params_of(number), sewn=sewn))
         if paginator.is_guarded and number > paginator.last_ahead and not self._first_again:
             self._first_again = self._submit(paginator.params_of(1))
 

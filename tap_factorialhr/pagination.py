@@ -7,7 +7,7 @@ Everything here is pure: it takes decoded answers and gives back parameters. Fac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tap_factorialhr.records import PackedRows, column
@@ -217,6 +217,28 @@ class OffsetPaginator:
     @property
     def _is_sewn(self) -> bool:
         return self._first is not None and self._first.following is not None
+
+    @property
+    def may_be_whole(self) -> bool:
+        """After the first page of a part: whether it can be told that the part holds all rows."""
+        is_first = self.number == _SECOND and not self.finished and self._last is not None
+        return is_first and self.is_part and not self._is_sewn and self.key is not None
+
+    def settle(self, total: int | None) -> bool:
+        """Learn after the first page how many rows there are in all; whether this is all of them.
+
+        Where it is, no row can enter anywhere but at the end. That the total stays the same from now on (`take`), and
+        that none is added (`probe`), makes sure that it was so all the time.
+        """
+        if total is not None and self._last is not None and self._last.meta.total == total:
+            self.is_part = False
+        return not self.is_part
+
+    def sew(self, following: Page | None) -> None:
+        """Learn after the first page which row follows it, in a page of its own; None where that is not known."""
+        if self._first is not None and following is not None and self.key is not None:
+            self._first = self._last = replace(self._first, following=_keys(following, self.key)[:1])
+            self.is_guarded = False
 
     @property
     def needs_confirmation(self) -> bool:
@@ -451,6 +473,11 @@ def _keys(page: Page, key: str) -> list[Key]:
         return [int(value) for value in values]
     except (ValueError, TypeError, OverflowError):
         return [str(value) for value in values if value is not None]
+
+
+def following(cursor: str) -> Params:
+    """The parameters of the one row that follows a cursor."""
+    return (("limit", "1"), ("after_id", cursor))
 
 
 def _ascending(keys: list[Key]) -> bool:

@@ -22,6 +22,8 @@ DEFAULT_HISTORY = timedelta(days=365)
 DEFAULT_WINDOW_LOOKBACK = 15
 """Days before the bookmark that windows read again where ``lookback_days`` is not set: people correct the past."""
 DAY = timedelta(days=1)
+_EPOCH = date(1970, 1, 1)
+"""Before anything was changed."""
 
 Choice = tuple[str, str]
 
@@ -71,7 +73,10 @@ class Reads:
             yield from self._of_window(window)
 
     def _of_window(self, window: Days | None) -> Iterator[Read]:
-        always = tuple(self._always())
+        since = self._changed_since()
+        always = tuple(self._always(since))
+        # Without a bookmark the filter may well let all rows through.
+        may_be_whole = self.resource.is_one_listing and since is not None and self.since is None
         reads = [
             Read(
                 self.resource.path,
@@ -82,7 +87,8 @@ class Reads:
                 lookup=self._lookup(parent),
                 window=window,
                 is_choice=bool(choice),
-                is_part=not self.resource.is_one_listing or self._changed_since() is not None,
+                is_part=not self.resource.is_one_listing or since is not None,
+                everything=tuple(self._always(_EPOCH)) if may_be_whole else None,
             )
             for parent, choice in product(self._parents(), self._choices())
         ]
@@ -90,16 +96,17 @@ class Reads:
             reads[-1] = replace(reads[-1], bookmark=min(window.last, self.settings.today).isoformat())
         yield from reads
 
-    def _always(self) -> Iterator[Choice]:
+    def _always(self, since: date | None) -> Iterator[Choice]:
+        """What is asked for whatever the parents and the days, with the changes since a day."""
         for name, value in self.resource.always.items():
             texts = _texts(value) or self.listed.parameters[name].values
             yield from ((name, text) for text in texts)
         if self.resource.today:
             yield self.resource.today, self.settings.today.isoformat()
         if self.resource.since:
-            yield self.resource.since, (self.settings.start or date(1970, 1, 1)).isoformat()
-        if self.resource.changed_since and (day := self._changed_since()):
-            yield self.resource.changed_since, day.isoformat()
+            yield self.resource.since, (self.settings.start or _EPOCH).isoformat()
+        if self.resource.changed_since and since:
+            yield self.resource.changed_since, since.isoformat()
 
     def _changed_since(self) -> date | None:
         if not (self.resource.changed_since and self.incremental):

@@ -33,6 +33,8 @@ class Shelf:
         self.ignore_page = False
         self.unpaginated = False
         self.hidden: set[int] = set()
+        self.outside: set[int] = set()
+        """Rows that a listing of a part leaves out."""
         self.name: Callable[[int], str] = str
 
     def get(self, stream: str, path: str, params: Params, **how: Any) -> Page:
@@ -51,7 +53,7 @@ class Shelf:
         rows = self.ids[begin : begin + size]
         meta: dict[str, Any] = {
             "limit": None if self.unpaginated else self.limit,
-            "total": len(self.ids),
+            "total": len(self.ids) + len(self.outside) * ("all" in asked),
             "has_next_page": begin + size < len(self.ids),
             "has_previous_page": begin > 0,
             "start_cursor": _cursor(rows[0]) if rows else None,
@@ -69,9 +71,10 @@ class Shelf:
         *,
         reads: int = 1,
         is_part: bool = False,
+        may_be_whole: bool = False,
         key: str | None = "id",
     ) -> list[int]:
-        each = [Read("a/b", is_part=is_part)] * reads
+        each = [Read("a/b", is_part=is_part, everything=(("all", "1"),) if may_be_whole else None)] * reads
         return list(map(int, self._read(pagination, concurrency, key, each)))
 
     def read_keys(self) -> list[str]:
@@ -300,6 +303,27 @@ def test_a_long_part_is_read_side_by_side_each_page_with_the_row_after_it() -> N
     assert len([asked for asked in shelf.asked if "after_id" in asked and asked["limit"] == "1"]) == 9
 
 
+def test_a_part_that_holds_all_rows_is_read_as_the_whole() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    assert shelf.read(concurrency=8, is_part=True, may_be_whole=True) == shelf.ids
+    assert len(shelf.asked) == 10 + 2 + 1
+    assert not any("after_id" in asked for asked in shelf.asked)
+
+
+def test_a_part_that_does_not_hold_all_rows_is_sewn() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.outside = {31}
+    assert shelf.read(concurrency=8, is_part=True, may_be_whole=True) == shelf.ids
+    assert len([asked for asked in shelf.asked if "after_id" in asked and asked["limit"] == "1"]) == 9
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_part_on_one_page_is_one_request(count: int) -> None:
+    shelf = Shelf(list(range(1, count + 1)))
+    assert shelf.read(concurrency=8, is_part=True, may_be_whole=True) == shelf.ids
+    assert len(shelf.asked) == 1
+
+
 def test_a_part_that_is_read_page_after_page_costs_no_request_more() -> None:
     shelf = Shelf(list(range(1, 31)))
     assert shelf.read(is_part=True) == shelf.ids
@@ -515,3 +539,37 @@ def test_rows_that_stay_in_a_part_throughout_are_never_lost(
 
     shelf.change = change
     assert always <= set(shelf.read(pagination, ahead, is_part=True, key=key))
+
+
+@settings(max_examples=300)
+@given(
+    inside=st.sets(st.integers(0, 30), min_size=4),
+    outside=st.sets(st.integers(0, 30), max_size=3),
+    limit=st.integers(1, 5),
+    changes=st.dictionaries(
+        st.integers(1, 14), st.lists(st.none() | st.integers(0, 34), min_size=1, max_size=3), max_size=6
+    ),
+)
+def test_rows_of_a_part_that_may_be_all_are_never_lost(
+    inside: set[int], outside: set[int], limit: int, changes: dict[int, list[int | None]]
+) -> None:
+    """A row that is left out is changed and enters (its number), one that is in goes, one is added (None)."""
+    shelf = Shelf(list(inside), limit=limit)
+    shelf.outside = outside - inside
+    always, newest = set(inside), 30
+
+    def change(request: int) -> None:
+        nonlocal newest
+        for number in changes.get(request, ()):
+            if number is None:
+                newest += 1
+                shelf.ids.append(newest)
+            elif number in shelf.outside:
+                shelf.outside.discard(number)
+                shelf.ids = sorted({*shelf.ids, number})
+            elif number in shelf.ids:
+                shelf.ids.remove(number)
+                always.discard(number)
+
+    shelf.change = change
+    assert always <= set(shelf.read(concurrency=4, is_part=True, may_be_whole=True))
