@@ -563,13 +563,13 @@ class _Reading:
         self._everything = everything = None
         with suppress(RejectedError, UnavailableError):
             everything = self._owner.take(asked)
-        if paginator.settle(everything.meta.total if everything else None):
-            return
-        self.drop()
-        if cursor := paginator.safe_cursor:
+        is_whole = paginator.settle(everything.meta.total if everything else None)
+        if (cursor := paginator.safe_cursor) and not is_whole:
+            self.drop()
             with suppress(RejectedError):
                 paginator.sew(self._owner.take(self._submit(following(cursor))))
         if cursor := paginator.safe_cursor:
+            self.drop()
             self._read_on_by_cursor(paginator, cursor)
 
     def _read_on_by_cursor(self, paginator: OffsetPaginator, cursor: str) -> None:

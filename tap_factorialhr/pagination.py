@@ -142,13 +142,18 @@ class OffsetPaginator:
 
     A row that is deleted during the read shifts the later ones forward, over a page's edge, and an added one may
     shift them back. So each page is checked against those before it. What these checks cannot see is a deletion that
-    an addition makes up for, since the total stays the same. But added rows come last (API notes, "Pagination": rows
-    are sorted by id), so the last page is looked at before those in the middle (`probe`) and read after them, and the
-    first one is looked at again (`confirm`): where both are as they were, nothing has moved.
+    an addition makes up for, since the total stays the same.
+
+    In a listing of all rows, added ones come last (API notes, "Pagination": rows are sorted by id). So the last page is
+    looked at before those in the middle (`probe`) and read after them, and the first one is looked at again
+    (`confirm`): where both are as they were, nothing has moved. A part of the rows, such as those changed since a day,
+    can gain one anywhere. Its pages are sewn together: each comes with the row that follows it by cursor, and the next
+    page has to begin with that one. Where neither can be done, there is a `safe_cursor` to go on with.
 
     Attributes:
         page_size: Rows asked for per page, at most 100.
         key: The field that tells rows apart, None where there is none.
+        is_part: Whether it lists a part of all rows, which a row can enter anywhere.
         number: The number of the next page.
         finished: Whether the last page has been taken.
         is_guarded: Whether the last page waits until all others have come, to be compared with the one probed.
@@ -221,8 +226,9 @@ class OffsetPaginator:
     @property
     def may_be_whole(self) -> bool:
         """After the first page of a part: whether it can be told that the part holds all rows."""
-        is_first = self.number == _SECOND and not self.finished and self._last is not None
-        return is_first and self.is_part and not self._is_sewn and self.key is not None
+        if self.number != _SECOND or self.finished or self._last is None or self._last.meta.total is None:
+            return False
+        return self.is_part and not self._is_sewn and self.key is not None
 
     def settle(self, total: int | None) -> bool:
         """Learn after the first page how many rows there are in all; whether this is all of them.

@@ -310,6 +310,13 @@ def test_a_part_that_holds_all_rows_is_read_as_the_whole() -> None:
     assert not any("after_id" in asked for asked in shelf.asked)
 
 
+def test_a_part_that_holds_all_rows_is_read_by_cursor_where_the_whole_would_be() -> None:
+    shelf = Shelf(list(range(1, 31)))
+    shelf.twist = lambda meta, _: meta.update(limit=None)
+    assert shelf.read(concurrency=8, is_part=True, may_be_whole=True) == shelf.ids
+    assert [asked for asked in shelf.asked if asked.get("page", "1") != "1"] == []
+
+
 def test_a_part_that_does_not_hold_all_rows_is_sewn() -> None:
     shelf = Shelf(list(range(1, 31)))
     shelf.outside = {31}
