@@ -419,6 +419,18 @@ def test_of_an_ignored_page_number_the_stream_warns_once(is_part: bool, caplog: 
     assert len([asked for asked in shelf.asked if int(asked.get("page", 1)) > 1]) == (0 if is_part else 1)
 
 
+@pytest.mark.parametrize("count", [5, 30])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_an_ignored_page_number_is_noticed_in_a_part_that_may_be_whole(
+    count: int, is_whole: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    shelf = Shelf(list(range(1, count + 1)))
+    shelf.ignore_page = True
+    shelf.outside = set() if is_whole else {count + 1}
+    assert shelf.read(concurrency=8, is_part=True, may_be_whole=True) == shelf.ids
+    assert sum(record.levelname == "WARNING" for record in caplog.records) == 1
+
+
 def test_unpaginated_resource_is_one_request() -> None:
     for pagination in ("offset", "cursor"):
         shelf = Shelf(list(range(1, 11)))
