@@ -62,7 +62,7 @@ PEAK = (sys.executable, "-c", _PEAK)
 """Runs a command and prints the most memory that it held, in KiB, as its last line."""
 
 
-def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0) -> Client:
+def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0, concurrency: int = 1) -> Client:
     return Client(
         base_url=base_url,
         api_version="2026-10-01",
@@ -70,6 +70,7 @@ def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0) -> Cl
         authenticator=ApiKeyAuthenticator(base_url, "key"),
         timeout=(timeout, timeout),
         max_retries=max_retries,
+        concurrency=concurrency,
     )
 
 

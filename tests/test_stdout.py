@@ -102,8 +102,12 @@ def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
     got = []
 
     def read() -> None:
-        with os.fdopen(reading, "rb") as file:
-            got.append(file.read())
+        taken = b""
+        while piece := os.read(reading, 16_384):  # Slowly, so that the pipe is seldom empty.
+            taken += piece
+            time.sleep(0.001)
+        os.close(reading)
+        got.append(taken)
 
     reader = threading.Thread(target=read)
     reader.start()
