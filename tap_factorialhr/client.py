@@ -23,9 +23,9 @@ import backoff
 import requests
 import urllib3
 
-from tap_factorialhr import records
+from tap_factorialhr import decoding
+from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
-from tap_factorialhr.pagination import EnvelopeError, Page
 from tap_factorialhr.watchdog import LONGEST_ANSWER, WatchedAdapter
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Client:
         params: Params,
         *,
         patient: bool = True,
-        decode: Decode = records.decode_answer,
+        decode: Decode = decoding.decode_answer,
     ) -> Page:
         """Read one page of a resource.
 

@@ -10,12 +10,13 @@ import logging
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.pagination import (
     CursorPaginator,
@@ -23,19 +24,18 @@ from tap_factorialhr.pagination import (
     IgnoredPageError,
     MissingPageError,
     OffsetPaginator,
-    Page,
     PaginationError,
     ShiftedPagesError,
     following,
 )
-from tap_factorialhr.records import decode_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tap_factorialhr.client import Client, Decode
-    from tap_factorialhr.pagination import Params, Row
+    from tap_factorialhr.envelope import Page
+    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.reads import Read
 
 logger = logging.getLogger("tap-factorialhr")
 
@@ -55,117 +55,6 @@ _PARENTS_TRIED = 100
 
 class PagesError(FactorialError):
     """A resource whose pages lead nowhere, however they are asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Days:
-    """A window of days, both ends included, and the parameters that ask for it."""
-
-    start: str
-    end: str
-    first: date
-    last: date
-
-    @property
-    def params(self) -> Params:
-        """The two parameters."""
-        return ((self.start, self.first.isoformat()), (self.end, self.last.isoformat()))
-
-    @property
-    def length(self) -> timedelta:
-        """From the first day to the last."""
-        return self.last - self.first
-
-    def halves(self) -> tuple[Days, Days]:
-        """The two halves of a window of several days."""
-        middle = self.first + self.length // 2
-        return replace(self, last=middle), replace(self, first=middle + timedelta(days=1))
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """One listing of a resource, all pages of it.
-
-    Attributes:
-        path: ``<domain>/<resource>``.
-        params: What is asked for, without the parents and the parameters of the window and of pagination.
-        parents: The parents whose rows it lists, as parameters.
-        parent_field: The field that its rows are to have their parent's key in.
-        fill: Fields, with their values, that its rows get where they lack them.
-        lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
-        window: The days that it reads, where it is read by days.
-        is_choice: Whether it lists the rows of one value of a parameter that takes one at a time.
-        is_part: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
-        everything: The parameters that list all rows instead, where the part may be all of them.
-        bookmark: Where the stream's bookmark may move when all rows up to here are written.
-    """
-
-    path: str
-    params: Params = ()
-    parents: Params = ()
-    parent_field: str | None = None
-    fill: Mapping[str, str] = field(default_factory=dict)
-    lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
-    window: Days | None = None
-    is_choice: bool = False
-    is_part: bool = False
-    everything: Params | None = None
-    bookmark: str | None = None
-
-    def complete(self, row: Row) -> None:
-        """Give a row, in place, what it does not carry itself."""
-        for name, value in self.fill.items():
-            if row.get(name) is None:
-                row[name] = value
-        for name, (other, values) in self.lookup.items():
-            if row.get(name) is None:
-                row[name] = values.get(str(row.get(other)))
-
-    @property
-    def is_of_one_parent(self) -> bool:
-        """Whether it lists the rows of one parent alone, which may have gone meanwhile."""
-        return len(self.parents) == 1
-
-    def leaves_open(self, page: Page) -> bool:
-        """Whether a row does not say which of several parents it belongs to."""
-        field = self.parent_field
-        if len(self.parents) < 2 or field is None:  # noqa: PLR2004
-            return False
-        other, values = self.lookup.get(field, ("", {}))
-        return any(row.get(field) is None and str(row.get(other)) not in values for row in page.rows)
-
-    def one_by_one(self) -> list[Read]:
-        """The same with one parent each; the bookmark moves after the last."""
-        field = self.parent_field
-        reads = [
-            replace(
-                self,
-                parents=(one,),
-                fill={**self.fill, field: one[1]} if field else self.fill,
-                lookup={},
-                bookmark=None,
-            )
-            for one in self.parents
-        ]
-        return [*reads[:-1], replace(reads[-1], bookmark=self.bookmark)]
-
-    @property
-    def can_halve(self) -> bool:
-        """Whether it can be split into shorter windows."""
-        return self.window is not None and self.window.first < self.window.last
-
-    def up_to(self, length: timedelta) -> list[Read]:
-        """The same in windows that are no longer."""
-        if self.window is None or self.window.length <= length:
-            return [self]
-        return [read for half in self.halves() for read in half.up_to(length)]
-
-    def halves(self) -> tuple[Read, Read]:
-        """The same in two windows of half as many days."""
-        assert self.window is not None  # noqa: S101 (for the type checker)
-        first, last = self.window.halves()
-        reached = min(self.bookmark, first.last.isoformat()) if self.bookmark else None
-        return replace(self, window=first, bookmark=reached), replace(self, window=last)
 
 
 class Fetcher:

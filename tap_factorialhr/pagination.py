@@ -1,30 +1,23 @@
-"""Pages: what an answer says about itself, which page comes next, and when a read can be trusted.
+"""Which page comes next, and when a read can be trusted.
 
-Everything here is pure: it takes decoded answers and gives back parameters. Facts: API notes, "The envelope" and
-"Pagination".
+Everything here is pure: it takes decoded answers and gives back parameters. Facts: API notes, "Pagination".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tap_factorialhr.records import PackedRows, column
-from tap_factorialhr.typed import TypedRows
+from tap_factorialhr.records import column
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from tap_factorialhr.envelope import Page, PaginationMeta
+
 Params = tuple[tuple[str, str], ...]
 
 _LONGEST_CURSOR = 4096
-_LONGEST_COUNT = 40
-"""Digits of a number that can be a count of rows."""
 _SECOND = 2
 """The number of the page after the first."""
-
-
-class EnvelopeError(ValueError):
-    """An answer is not the envelope ``{"data": [...], "meta": {...}}``."""
 
 
 class PaginationError(Exception):
@@ -54,83 +47,6 @@ class GrownError(ShiftedPagesError):
 
 class IgnoredPageError(ShiftedPagesError):
     """The server answers every page with the first one."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaginationMeta:
-    """The ``meta`` of an answer.
-
-    Attributes:
-        limit: Rows per page; None where the resource is not paginated.
-        total: Rows in all; None where the server does not say.
-        has_next_page: Whether there is a next page: the only sign that a read is not over.
-        has_previous_page: Whether there is a page before; None where the server does not say.
-        end_cursor: The cursor of the last row.
-    """
-
-    limit: int | None = None
-    total: int | None = None
-    has_next_page: bool = False
-    has_previous_page: bool | None = None
-    end_cursor: str | None = None
-
-    @classmethod
-    def from_response(cls, document: object) -> PaginationMeta:
-        """Read the meta of a decoded answer; what is missing or odd counts as not said.
-
-        Raises:
-            EnvelopeError: The answer is not an envelope.
-        """
-        raw = _envelope(document).get("meta")
-        meta: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
-        return cls(
-            limit=_count(meta.get("limit")),
-            total=_count(meta.get("total")),
-            has_next_page=meta.get("has_next_page") is True,
-            has_previous_page=_flag(meta.get("has_previous_page")),
-            end_cursor=_cursor(meta.get("end_cursor")),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One decoded answer: its rows and its meta.
-
-    Attributes:
-        rows: The rows, in order.
-        meta: What the answer says about itself.
-        following: The row after the last one as the cursor gives it, in a page of its own; None where it was not asked
-            for.
-    """
-
-    rows: list[Row] | PackedRows | TypedRows
-    meta: PaginationMeta
-    following: Page | None = None
-
-    @classmethod
-    def from_response(cls, document: object) -> Page:
-        """Read a decoded answer.
-
-        Raises:
-            EnvelopeError: The answer is not an envelope, or its rows are not objects.
-        """
-        meta = PaginationMeta.from_response(document)
-        rows = _envelope(document).get("data") or []
-        if isinstance(rows, PackedRows | TypedRows) or (
-            isinstance(rows, list) and all(row.__class__ is dict for row in rows)
-        ):
-            return cls(rows, meta)
-        raise EnvelopeError("its data is not a list of objects")
-
-    def batches(self, size: int) -> Iterator[list[Row]]:
-        """Its rows in order, at most ``size`` at a time, each taken out of the page."""
-        if not isinstance(self.rows, list):
-            yield from self.rows.batches(size)
-            return
-        self.rows.reverse()  # From the end of a list rows come off without moving the others.
-        while self.rows:
-            yield self.rows[: -size - 1 : -1]
-            del self.rows[-size:]
 
 
 Key = int | str
@@ -508,36 +424,3 @@ def _check_promise(page: _Trace, last: _Trace, rows: int, places: int) -> None:
         is_right = before is not None and total is not None and total < before and total <= rows
     if not is_right:
         raise MissingPageError("the server promised a next page and gave none")
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, int):
-        return value
-    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_COUNT
-    return int(str(value)) if is_number else None
-
-
-def _envelope(document: object) -> Mapping[str, Any]:
-    if not isinstance(document, Mapping):
-        raise EnvelopeError("it is not an object")
-    # An empty result has been seen as {"errors": null}.
-    if "data" not in document and not ("errors" in document and document["errors"] is None):
-        raise EnvelopeError("it has no data")
-    return document
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    number = _number(value)
-    return number if number is None or number >= 0 else None
-
-
-def _cursor(value: object) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None

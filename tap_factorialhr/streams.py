@@ -14,9 +14,10 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.fetch import PagesError
 from tap_factorialhr.reads import as_day
-from tap_factorialhr.records import Shaper, column, decode_answer
+from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
 
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
     from singer_sdk.mapper import StreamMap
 
     from tap_factorialhr.client import Decode
-    from tap_factorialhr.fetch import Read, StreamReading
+    from tap_factorialhr.envelope import Row
+    from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.messages import MessageWriter
     from tap_factorialhr.openapi import JsonSchema
-    from tap_factorialhr.pagination import Row
+    from tap_factorialhr.reads import Read
     from tap_factorialhr.resources import Resource
     from tap_factorialhr.tap import TapFactorialHR
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_factorialhr.records import LARGE, Shaper, decode_answer
+from tap_factorialhr.decoding import LARGE, decode_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_factorialhr.records import Field
+    from tap_factorialhr.records import Field, Shaper
 
 _MOST_MISFITS = 3
 """Answers that did not fit, after which no more are tried: those of a stream are all alike."""
@@ -63,10 +63,10 @@ class TypedDecoder:
         return all(name.isidentifier() for name in (*(one.name for one in shaper.fields), *shaper.left_out))
 
     def __call__(self, body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
-        """Decode a body as `records.decode_answer` does, its rows as `TypedRows` where all of them fit.
+        """Decode a body as `decoding.decode_answer` does, its rows as `TypedRows` where all of them fit.
 
         Raises:
-            ValueError: As `records.decode` does.
+            ValueError: As `decoding.decode` does.
         """
         if self._misfits < _MOST_MISFITS and len(body) < LARGE:
             try:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.client import Throttle, UnavailableError
-from tap_factorialhr.fetch import Fetcher, Read
-from tap_factorialhr.pagination import Page
+from tap_factorialhr.envelope import Page
+from tap_factorialhr.fetch import Fetcher
+from tap_factorialhr.reads import Read
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.conftest import Run, TapRunner, config_for
 from tests.test_hostile import client_for

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_factorialhr.client import RejectedError
+from tap_factorialhr.envelope import EnvelopeError, Page, PaginationMeta
 from tap_factorialhr.errors import FactorialError
-from tap_factorialhr.fetch import Fetcher, Pagination, Read
-from tap_factorialhr.pagination import EnvelopeError, Page, PaginationMeta
+from tap_factorialhr.fetch import Fetcher, Pagination
+from tap_factorialhr.reads import Read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

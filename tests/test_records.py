@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_factorialhr import openapi
-from tap_factorialhr.records import Shaper, decode
+from tap_factorialhr.decoding import decode
+from tap_factorialhr.records import Shaper
 
 encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_factorialhr import openapi
-from tap_factorialhr.records import Shaper, decode_answer
+from tap_factorialhr.decoding import decode_answer
+from tap_factorialhr.records import Shaper
 from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
 from tap_factorialhr.typed import TypedDecoder, TypedRows, as_dictionary
