@@ -126,15 +126,24 @@ def discovered() -> list[FactorialStream]:
 
 
 def short_table(streams: list[FactorialStream]) -> list[str]:
-    """Stream, key, replication and kind of read."""
+    """Stream, key, replication, kind of read, and what a run can miss."""
     return table(
-        ("stream", "key", "replication", "read"),
-        ((f"`{stream.name}`", key(stream), replication(stream), kind_of_read(stream.resource)) for stream in streams),
+        ("stream", "key", "replication", "read", "can miss"),
+        (
+            (
+                f"`{stream.name}`",
+                key(stream),
+                replication(stream),
+                kind_of_read(stream.resource),
+                can_miss(stream.resource),
+            )
+            for stream in streams
+        ),
     )
 
 
 def long_table(streams: list[FactorialStream]) -> list[str]:
-    """The same, with the resource, the parameters that are always sent, and what a run can miss."""
+    """The same, with the resource and the parameters that are always sent."""
     return table(
         ("stream", "resource", "key", "replication", "read", "always sent", "can miss"),
         (
