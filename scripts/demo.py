@@ -26,7 +26,7 @@ For your own account:
   cp .secrets.example .env             # put your API key into it
   . .venv/bin/activate
   meltano config test tap-factorialhr
-  meltano run tap-factorialhr target-duckdb      # into output/factorialhr.duckdb
+  meltano run tap-factorialhr target-duckdb      # into warehouse.duckdb
   meltano run tap-factorialhr target-postgres    # into the PostgreSQL named in .env
 """
 

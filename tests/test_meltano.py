@@ -72,8 +72,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         settings["TAP_FACTORIALHR__SELECT"] = json.dumps([f"{name}.*" for name in SELECTED])
         settings["TARGET_POSTGRES_SQLALCHEMY_URL"] = url.replace("postgresql://", "postgresql+psycopg://")
         settings["TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA"] = SCHEMA
-        settings["TARGET_DUCKDB_FILEPATH"] = str(folder / "factorialhr.duckdb")
-        settings["TARGET_JSONL_DESTINATION_PATH"] = str(folder)
         world = World(sandbox, url, MeltanoProject(folder / "project", settings))
         world.run("run", "tap-factorialhr", "target-postgres")
         yield world
@@ -197,14 +195,14 @@ def test_select_lists_every_stream(world: World) -> None:
 
 
 @pytest.mark.parametrize("loader", ["target-duckdb", "target-jsonl"])
-def test_the_other_loaders(world: World, loader: str) -> None:
+def test_the_other_loaders_as_they_are_shipped(world: World, loader: str) -> None:
     world.run("run", "tap-factorialhr", loader)
     expected = {str(row["id"]) for row in world.sandbox.company.rows("timeoff/leaves")}
     assert (from_duckdb if loader == "target-duckdb" else from_jsonl)(world, "timeoff_leaves") == expected
 
 
 def from_jsonl(world: World, stream: str) -> set[str]:
-    lines = (world.meltano.folder.parent / f"{stream}.jsonl").read_text().splitlines()
+    lines = (world.meltano.folder / "output" / f"{stream}.jsonl").read_text().splitlines()
     return {json.loads(line)["id"] for line in lines}
 
 
@@ -216,8 +214,8 @@ def from_duckdb(world: World, stream: str) -> set[str]:
             world.meltano.folder / ".meltano/loaders/target-duckdb/venv/bin/python",
             "-c",
             code,
-            world.meltano.folder.parent / "factorialhr.duckdb",
-            f"SELECT id FROM factorialhr.factorialhr.{stream}",
+            world.meltano.folder / "warehouse.duckdb",
+            f"SELECT id FROM factorialhr.{stream}",
         ],
         stdout=subprocess.PIPE,
         text=True,
