@@ -14,6 +14,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import click  # noqa: E402
 
+from tap_factorialhr import commands  # noqa: E402
 from tap_factorialhr.errors import FactorialError  # noqa: E402
 from tap_factorialhr.tap import Interrupted, TapFactorialHR  # noqa: E402
 
@@ -38,7 +39,9 @@ def run(arguments: list[str]) -> int:
         The exit code.
     """
     try:
-        code = TapFactorialHR.cli.main(arguments, prog_name=TapFactorialHR.name, standalone_mode=False)
+        command, rest = commands.choose(TapFactorialHR.cli, arguments)
+        name = TapFactorialHR.name if command.name == TapFactorialHR.name else f"{TapFactorialHR.name} {command.name}"
+        code = command.main(rest, prog_name=name, standalone_mode=False)
     except FactorialError as error:
         logger.error("%s", error)  # noqa: TRY400 (one line, no traceback)
     except click.ClickException as error:

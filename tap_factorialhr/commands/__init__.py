@@ -1,0 +1,54 @@
+"""The commands of `tap-factorialhr` besides the run of Singer's: which there are, and which one is meant.
+
+A command is a `click.Command` named `command` in a module of its own, imported when it is used. One entry in `COMMANDS`
+makes it known to the command line and to `--help`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import click
+
+COMMANDS: dict[str, tuple[str, str]] = {}
+"""Name → the module that holds the command, and what it does in a few words."""
+
+_TAKE_A_VALUE = frozenset({"--config", "--catalog", "--state", "--format"})
+"""The options of Singer's command line that take the argument after them as their value."""
+
+
+def choose(singer: click.Command, arguments: Sequence[str]) -> tuple[click.Command, list[str]]:
+    """The command that the arguments of the command line mean, and the arguments for it.
+
+    Meltano puts `--config` and its file in front of what it is asked to pass on, so a command's name need not be the
+    first argument: it is the first one that is neither an option nor an option's value.
+
+    Args:
+        singer: The command that runs the tap, which is meant where none is named; its `--help` gets a list of the
+            others.
+        arguments: What stands after `tap-factorialhr`.
+
+    Returns:
+        The command, and the arguments without its name.
+    """
+    place = _first_word(arguments)
+    if place is not None and arguments[place] in COMMANDS:
+        found: click.Command = import_module(COMMANDS[arguments[place]][0]).command
+        return found, [*arguments[:place], *arguments[place + 1 :]]
+    # The mark keeps click from filling the lines.
+    lines = [f"  {name:<6} {help_}" for name, (_, help_) in COMMANDS.items()]
+    singer.epilog = "\n".join(("\b", "Commands of its own, each with --help:", *lines)) if lines else None
+    return singer, list(arguments)
+
+
+def _first_word(arguments: Sequence[str]) -> int | None:
+    is_value = False
+    for place, argument in enumerate(arguments):
+        if not is_value and not argument.startswith("-"):
+            return place
+        is_value = not is_value and argument in _TAKE_A_VALUE
+    return None
