@@ -1,4 +1,4 @@
-"""Pages ahead of need: bounded, in order, across pages, across reads, and across streams.
+"""Pages ahead of need: bounded, in order, across pages, partitions and streams.
 
 Threads send and decode; the main thread alone decides which pages are asked for and takes them, in order. What runs
 ahead is bounded by the pages that wait to be taken, an answer of many rows counting for as many pages.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.client import Client, Decode
     from tap_factorialhr.envelope import Page
     from tap_factorialhr.pagination import Params
-    from tap_factorialhr.reads import Read
+    from tap_factorialhr.partitions import Partition
 
 logger = logging.getLogger("tap-factorialhr")
 
@@ -94,20 +94,20 @@ class Fetcher:
         self,
         stream: str,
         key: str | None,
-        reads: Iterable[Read],
+        partitions: Iterable[Partition],
         pagination: Pagination | None = None,
         decode: Decode = decode_answer,
     ) -> StreamReading:
-        """The reads of a stream, one after the other, with the next ones under way.
+        """The partitions of a stream, one after the other, with the next ones under way.
 
         Args:
             stream: Its name.
             key: The field that tells rows apart, None where there is none.
-            reads: What to read.
+            partitions: What to read.
             pagination: How pages are asked for, None for the tap's own way.
             decode: Decodes a body, in any thread; raises ValueError where it is not JSON.
         """
-        return StreamReading(self, stream=stream, key=key, reads=reads, pagination=pagination, decode=decode)
+        return StreamReading(self, stream=stream, key=key, partitions=partitions, pagination=pagination, decode=decode)
 
     @contextmanager
     def turn_of(self, reading: StreamReading) -> Iterator[None]:
@@ -119,23 +119,25 @@ class Fetcher:
             if self._current is reading:
                 self._current = before
 
-    def submit(self, reading: StreamReading, read: Read, params: Params, *, sewn: bool) -> Future[Page]:
+    def submit(self, reading: StreamReading, partition: Partition, params: Params, *, sewn: bool) -> Future[Page]:
         """Ask for a page now; where it is to be sewn, for the row that follows it as well."""
-        future = self._pool.submit(self._get_sewn if sewn else self._get, reading, read, params)
+        future = self._pool.submit(self._get_sewn if sewn else self._get, reading, partition, params)
         self._waiting.add(future)
         return future
 
-    def _get(self, reading: StreamReading, read: Read, params: Params) -> Page:
-        days = read.window.params if read.window else ()
-        asked = (*read.params, *read.parents, *days, *params)
-        return self.client.get(reading.stream, read.path, asked, patient=not read.can_halve, decode=reading.decode)
+    def _get(self, reading: StreamReading, partition: Partition, params: Params) -> Page:
+        days = partition.window.params if partition.window else ()
+        asked = (*partition.params, *partition.parents, *days, *params)
+        return self.client.get(
+            reading.stream, partition.path, asked, patient=not partition.can_halve, decode=reading.decode
+        )
 
-    def _get_sewn(self, reading: StreamReading, read: Read, params: Params) -> Page:
-        page = self._get(reading, read, params)
+    def _get_sewn(self, reading: StreamReading, partition: Partition, params: Params) -> Page:
+        page = self._get(reading, partition, params)
         cursor = page.meta.end_cursor
         if self.concurrency > 1 and page.meta.has_next_page and cursor is not None:
             with suppress(RejectedError):  # Not every server gives a single row; then it is read by cursor alone.
-                page = replace(page, following=self._get(reading, read, following(cursor)))
+                page = replace(page, following=self._get(reading, partition, following(cursor)))
         return page
 
     def take(self, future: Future[Page]) -> Page:
@@ -192,7 +194,7 @@ class Fetcher:
 
 
 class StreamReading:
-    """The reads of one stream, taken in order, the next ones under way.
+    """The partitions of one stream, taken in order, the next ones under way.
 
     Attributes:
         stream: Its name.
@@ -208,11 +210,11 @@ class StreamReading:
         *,
         stream: str,
         key: str | None,
-        reads: Iterable[Read],
+        partitions: Iterable[Partition],
         pagination: Pagination | None,
         decode: Decode,
     ) -> None:
-        """Take the reads; they are asked for one by one, as there is room."""
+        """Take the partitions; they are asked for one by one, as there is room."""
         self.stream = stream
         self.advice = "try again"
         if pagination is None and fetcher.pagination == "cursor":
@@ -223,12 +225,12 @@ class StreamReading:
         self._fetcher = fetcher
         self._pagination: Pagination = pagination or fetcher.pagination
         self._key = key
-        self._reads = iter(reads)
+        self._partitions = iter(partitions)
         self._begun: deque[_Reading] = deque()
         self._longest = timedelta.max
 
     def run_ahead(self) -> None:
-        """Begin further reads while there is room."""
+        """Begin further partitions while there is room."""
         for reading in self._begun:
             reading.run_ahead()
         while self.may_ask and self._begin():
@@ -244,9 +246,9 @@ class StreamReading:
         """Whether one more page may be asked for ahead of need."""
         return self._fetcher.may_ask(self)
 
-    def submit(self, read: Read, params: Params, *, sewn: bool = False) -> Future[Page]:
-        """Ask for a page of one of its reads now."""
-        future = self._fetcher.submit(self, read, params, sewn=sewn)
+    def submit(self, partition: Partition, params: Params, *, sewn: bool = False) -> Future[Page]:
+        """Ask for a page of one of its partitions now."""
+        future = self._fetcher.submit(self, partition, params, sewn=sewn)
         self.waiting.add(future)
         return future
 
@@ -262,10 +264,10 @@ class StreamReading:
         self._fetcher.drop(future)
         self.waiting.discard(future)
 
-    def __iter__(self) -> Iterator[tuple[Read, Page, bool]]:
-        """Every page of every read, in order: its read, the page, and whether it is the last of its read.
+    def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
+        """Every page of every partition, in order: its partition, the page, and whether it is the last of it.
 
-        An empty page is given as well, so that the end of each read is seen. A window that times out or is too large
+        An empty page is given as well, so that each end is seen. A window that times out or is too large
         is read again in halves, down to one day, and rows of several parents that do not say whose they are one parent
         after the other. A parent or a value whose rows cannot be read (any more) is left out and counted, but where
         that goes for all of them, it is the resource itself.
@@ -273,7 +275,7 @@ class StreamReading:
         Raises:
             UnavailableError: The resource is not there for these credentials.
             RejectedError: The API takes what is asked for wrong.
-            PagesError: The pages of a read lead nowhere.
+            PagesError: The pages of a partition lead nowhere.
         """
         with self._fetcher.turn_of(self):
             try:
@@ -283,11 +285,11 @@ class StreamReading:
                     try:
                         for page in reading.pages(self._go_on(reading)):
                             is_there = True
-                            if reading.read.leaves_open(page):
+                            if reading.partition.ambiguous(page):
                                 reading.drop()
-                                self._begin_first(reading.read.one_by_one())
+                                self._begin_first(reading.partition.one_by_one())
                                 break
-                            yield reading.read, page, reading.finished
+                            yield reading.partition, page, reading.finished
                     except (SlowError, LargeError) as error:
                         self._halve(reading, error)
                     except (UnavailableError, RejectedError) as error:
@@ -302,24 +304,26 @@ class StreamReading:
                     self.drop(future)
 
     def _leave_out(self, reading: _Reading, error: UnavailableError | RejectedError) -> None:
-        can_be = reading.read.is_choice or (reading.read.is_of_one_parent and isinstance(error, UnavailableError))
-        if reading.read.window or not can_be:
+        can_be = reading.partition.is_value or (
+            reading.partition.is_of_one_parent and isinstance(error, UnavailableError)
+        )
+        if reading.partition.window or not can_be:
             raise error
         self.left_out[error.status] += 1
         reading.drop()
 
     def _halve(self, reading: _Reading, error: SlowError | LargeError) -> None:
-        window = reading.read.window
-        if window is None or not reading.read.can_halve:
+        window = reading.partition.window
+        if window is None or not reading.partition.can_halve:
             raise error
         what = "no answer in time for" if isinstance(error, SlowError) else "too large an answer for"
         logger.warning("%s: %s a window of days, halving it and those that follow", self.stream, what)
         reading.drop()
         self._longest = min(self._longest, window.length / 2)
-        self._begin_first(reading.read.up_to(self._longest))
+        self._begin_first(reading.partition.up_to(self._longest))
 
-    def _begin_first(self, reads: Iterable[Read]) -> None:
-        self._begun.extendleft(reversed([self._reading(read) for read in reads]))
+    def _begin_first(self, partitions: Iterable[Partition]) -> None:
+        self._begun.extendleft(reversed([self._reading(partition) for partition in partitions]))
 
     def _go_on(self, current: _Reading) -> Callable[[], None]:
         def run_ahead() -> None:
@@ -330,14 +334,16 @@ class StreamReading:
         return run_ahead
 
     def _begin(self) -> bool:
-        for read in islice(self._reads, 1):
-            self._begun.extend(map(self._reading, read.up_to(self._longest)))
+        for partition in islice(self._partitions, 1):
+            self._begun.extend(map(self._reading, partition.up_to(self._longest)))
             return True
         return False
 
-    def _reading(self, read: Read) -> _Reading:
+    def _reading(self, partition: Partition) -> _Reading:
         by_cursor = self.stream in self._fetcher.ignoring_pages
-        return _Reading(self, read, self._key, "cursor" if by_cursor else self._pagination, self._fetcher.page_size)
+        return _Reading(
+            self, partition, self._key, "cursor" if by_cursor else self._pagination, self._fetcher.page_size
+        )
 
     def note_ignored_page(self) -> bool:
         """Ask for no more pages of this stream by number; whether that is news."""
@@ -347,17 +353,19 @@ class StreamReading:
 
 
 class _Reading:
-    """One read in progress, its first page asked for at once."""
+    """One partition in progress, its first page asked for at once."""
 
     def __init__(
-        self, owner: StreamReading, read: Read, key: str | None, pagination: Pagination, page_size: int
+        self, owner: StreamReading, partition: Partition, key: str | None, pagination: Pagination, page_size: int
     ) -> None:
-        self.read = read
+        self.partition = partition
         self._owner = owner
         self._key = key
         self._page_size = page_size
         self._paginator: OffsetPaginator | CursorPaginator = (
-            OffsetPaginator(page_size, key, read.is_part) if pagination == "offset" else CursorPaginator(page_size, key)
+            OffsetPaginator(page_size, key, partition.filtered)
+            if pagination == "offset"
+            else CursorPaginator(page_size, key)
         )
         self._pages: deque[Future[Page]] = deque()
         self._probe: Future[Page] | None = None
@@ -434,9 +442,9 @@ class _Reading:
         paginator.take(page)
         if not isinstance(paginator, OffsetPaginator):
             return
-        if paginator.may_be_whole and self.read.everything is not None and self._owner.runs_ahead:
+        if paginator.may_be_whole and self.partition.unfiltered_params is not None and self._owner.runs_ahead:
             one = (("page", "1"), ("limit", "1"))
-            self._everything = self._owner.submit(replace(self.read, params=self.read.everything), one)
+            self._everything = self._owner.submit(replace(self.partition, params=self.partition.unfiltered_params), one)
             if number := paginator.probe_number:
                 self._probe = self._submit(paginator.params_of(number))
         elif cursor := paginator.safe_cursor:
@@ -483,13 +491,13 @@ class _Reading:
             return
         number = self._next_number
         # Of the first page it may not be needed, and it can be asked for later.
-        sewn = paginator.needs_following and not (number == 1 and self.read.everything)
-        self._pages.append(self._owner.submit(self.read, paginator.params_of(number), sewn=sewn))
+        sewn = paginator.needs_following and not (number == 1 and self.partition.unfiltered_params)
+        self._pages.append(self._owner.submit(self.partition, paginator.params_of(number), sewn=sewn))
         if paginator.is_guarded and number > paginator.last_ahead and not self._first_again:
             self._first_again = self._submit(paginator.params_of(1))
 
     def _submit(self, params: Params) -> Future[Page]:
-        return self._owner.submit(self.read, params)
+        return self._owner.submit(self.partition, params)
 
     def _go_on_by_cursor(self, error: ShiftedPagesError) -> None:
         is_news = isinstance(error, IgnoredPageError) and self._owner.note_ignored_page()

@@ -16,7 +16,7 @@ from singer_sdk.streams import Stream
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.fetch import PagesError
-from tap_factorialhr.reads import as_day
+from tap_factorialhr.partitions import as_day
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.messages import MessageWriter
     from tap_factorialhr.openapi import JsonSchema
-    from tap_factorialhr.reads import Read
+    from tap_factorialhr.partitions import Partition
     from tap_factorialhr.resources import Resource
     from tap_factorialhr.tap import TapFactorialHR
 
@@ -114,13 +114,13 @@ class FactorialStream(Stream):
 
     @property
     def reading(self) -> StreamReading:
-        """Its reads, begun ahead of its turn where that is possible."""
+        """Its partitions, begun ahead of its turn where that is possible."""
         if self._reading is None:
             since = as_day(self.bookmark) if self.bookmark else None
-            reads = self._factorial.reads(self.resource, since, incremental=self.is_incremental)
+            partitions = self._factorial.partitions(self.resource, since, incremental=self.is_incremental)
             key = self.resource.key[0] if len(self.resource.key) == 1 else None
             self._reading = self._factorial.fetcher.reading(
-                self.name, key, reads, self.resource.pagination, self._decoder
+                self.name, key, partitions, self.resource.pagination, self._decoder
             )
         return self._reading
 
@@ -171,7 +171,7 @@ class FactorialStream(Stream):
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
         if self.is_incremental and not self.resource.window and not self._left_out:
             start = self._factorial.started_at
-            settings = self._factorial.read_settings
+            settings = self._factorial.sync_window
             is_empty = newest is None and not self.rows_written and (settings.start or settings.today) <= settings.today
             if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
                 newest = (start - SAFETY_MARGIN).isoformat(timespec="microseconds")
@@ -196,28 +196,28 @@ class FactorialStream(Stream):
     def _shaped_pages(self) -> Iterator[list[dict[str, Any]]]:
         """Every page's records, those of a large page in batches.
 
-        The bookmark of a read by days moves when all its records have been taken.
+        The bookmark of a window of days moves when all its records have been taken.
         """
-        for read, page, last in self._pages():
+        for partition, page, last in self._pages():
             if self.resource.is_one_listing:
                 self._factorial.progress.expect(self.name, page.meta.total)
             for batch in page.batches(LARGEST_BATCH):
-                yield self._shaper.shape_all(self._complete(batch, read))
+                yield self._shaper.shape_all(self._complete(batch, partition))
             if last:
-                self._read_done(read)
+                self._partition_done(partition)
         for warning in self._shaper.warnings():
             self.logger.warning("%s: %s", self.name, warning)
 
     @property
     def _begins_late(self) -> bool:
         """Whether rows from before the first day are not read."""
-        return bool(self.resource.window or (self.resource.since and self._factorial.read_settings.start))
+        return bool(self.resource.window or (self.resource.since and self._factorial.sync_window.start))
 
     @property
     def lacks_setting(self) -> bool:
         """Whether there is nothing to read, because the setting that names it is not set."""
         setting = self.resource.setting
-        return setting is not None and not self._factorial.read_settings.values.get(setting)
+        return setting is not None and not self._factorial.sync_window.values.get(setting)
 
     def _pages(self) -> StreamReading:
         if self.lacks_setting:
@@ -226,11 +226,11 @@ class FactorialStream(Stream):
         self._factorial.begin_following(self)
         return reading
 
-    def _complete(self, rows: list[Row], read: Read) -> list[Row]:
+    def _complete(self, rows: list[Row], partition: Partition) -> list[Row]:
         """Give rows, in place, what they do not carry themselves; of one that came before, the first is enough."""
-        if read.fill or read.lookup:
+        if partition.fill or partition.lookup:
             for row in rows:
-                read.complete(row)
+                partition.complete(row)
         if self.replication_key == CHANGE_KEY:
             started = self._factorial.started_at.isoformat(timespec="microseconds")
             for row in rows:
@@ -262,9 +262,9 @@ class FactorialStream(Stream):
             return newest
         return max(filter(None, (newest, *column(records, key))), default=None)
 
-    def _read_done(self, read: Read) -> None:
-        if self.is_incremental and read.bookmark is not None:
-            self._move_bookmark(max(read.bookmark, self.bookmark or ""))
+    def _partition_done(self, partition: Partition) -> None:
+        if self.is_incremental and partition.bookmark is not None:
+            self._move_bookmark(max(partition.bookmark, self.bookmark or ""))
             self._factorial.state_writer.write_state(self.tap_state)
 
     def _move_bookmark(self, value: str) -> None:

@@ -20,8 +20,8 @@ from tap_factorialhr.client import GONE, Client, Session, UnavailableError
 from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.messages import MessageWriter
+from tap_factorialhr.partitions import Partitions, SyncWindow
 from tap_factorialhr.progress import Progress, summary
-from tap_factorialhr.reads import Reads, Settings
 from tap_factorialhr.resources import describe
 from tap_factorialhr.settings import CONFIG_SCHEMA
 from tap_factorialhr.streams import FactorialStream
@@ -81,7 +81,7 @@ class TapFactorialHR(Tap):
         cast("MessageWriter", self.message_writer).stdout.check = self.check_interrupted
         if validate_config:
             checks.check_streams(self.input_catalog or (), self.streams)
-            _ = self.read_settings, self.authenticator
+            _ = self.sync_window, self.authenticator
 
     # What all streams share
 
@@ -147,13 +147,13 @@ class TapFactorialHR(Tap):
         )
 
     @cached_property
-    def read_settings(self) -> Settings:
+    def sync_window(self) -> SyncWindow:
         """What the settings say about which rows to read.
 
         Raises:
             ConfigError: ``start_date`` is no date.
         """
-        return Settings(
+        return SyncWindow(
             today=self.started_at.date(),
             start=checks.start_day(self.config.get("start_date")),
             lookback=self.config.get("lookback_days"),
@@ -165,10 +165,10 @@ class TapFactorialHR(Tap):
         """All that is known of how a resource is read."""
         return describe(self.document.resources[path], self.document.schema(path))
 
-    def reads(self, resource: Resource, since: date | None, *, incremental: bool) -> Reads:
+    def partitions(self, resource: Resource, since: date | None, *, incremental: bool) -> Partitions:
         """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
         listed = self.document.resources[resource.path]
-        return Reads(resource, listed, self.read_settings, since, incremental, self.parents)
+        return Partitions(resource, listed, self.sync_window, since, incremental, self.parents)
 
     def parents(self, parent: Parent) -> Mapping[str, str | None]:
         """The keys of all rows of a parent with their labels, whatever the parent's own stream reads or selects.
@@ -206,8 +206,8 @@ class TapFactorialHR(Tap):
         at = (parent.resource, parent.key)
         if at not in self._key_readings:
             resource = self.describe(parent.resource)
-            reads = self.reads(resource, None, incremental=False)
-            self._key_readings[at] = self.fetcher.reading(resource.name, parent.key, reads, resource.pagination)
+            partitions = self.partitions(resource, None, incremental=False)
+            self._key_readings[at] = self.fetcher.reading(resource.name, parent.key, partitions, resource.pagination)
         return self._key_readings[at]
 
     # Streams

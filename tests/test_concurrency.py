@@ -12,7 +12,7 @@ import pytest
 from tap_factorialhr.client import Throttle, UnavailableError
 from tap_factorialhr.envelope import Page
 from tap_factorialhr.fetch import Fetcher
-from tap_factorialhr.reads import Read
+from tap_factorialhr.partitions import Partition
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.conftest import Run, TapRunner, config_for
 from tests.test_hostile import client_for
@@ -81,9 +81,9 @@ def test_parents_that_are_gone_take_no_place_of_others() -> None:
             return Page.from_response({"data": [{"id": 1}]})
 
     fetcher = Fetcher(Server(), concurrency=4, pagination="offset", page_size=100)  # type: ignore[arg-type]
-    reads = [Read("a/b", parents=(("parent", str(number)),)) for number in range(81)]
+    partitions = [Partition("a/b", parents=(("parent", str(number)),)) for number in range(81)]
     try:
-        reading = fetcher.reading("children", "id", reads)
+        reading = fetcher.reading("children", "id", partitions)
         pages = [page for _, page, _ in reading]
     finally:
         fetcher.close()

@@ -13,7 +13,7 @@ from tap_factorialhr.client import RejectedError
 from tap_factorialhr.envelope import EnvelopeError, Page, PaginationMeta
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.fetch import Fetcher, Pagination
-from tap_factorialhr.reads import Read
+from tap_factorialhr.partitions import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,16 +75,18 @@ class Shelf:
         may_be_whole: bool = False,
         key: str | None = "id",
     ) -> list[int]:
-        each = [Read("a/b", is_part=is_part, everything=(("all", "1"),) if may_be_whole else None)] * reads
+        each = [Partition("a/b", filtered=is_part, unfiltered_params=(("all", "1"),) if may_be_whole else None)] * reads
         return list(map(int, self._read(pagination, concurrency, key, each)))
 
     def read_keys(self) -> list[str]:
-        return self._read("offset", 1, "id", [Read("a/b")])
+        return self._read("offset", 1, "id", [Partition("a/b")])
 
-    def _read(self, pagination: Pagination, concurrency: int, key: str | None, reads: list[Read]) -> list[str]:
+    def _read(
+        self, pagination: Pagination, concurrency: int, key: str | None, partitions: list[Partition]
+    ) -> list[str]:
         fetcher = Fetcher(self, concurrency=concurrency, pagination=pagination, page_size=self.limit)  # type: ignore[arg-type]
         try:
-            reading = fetcher.reading("shelf", key, reads)
+            reading = fetcher.reading("shelf", key, partitions)
             return [row["id"] for _, page, _ in reading for row in page.rows]
         finally:
             fetcher.close()

@@ -1,4 +1,4 @@
-"""Which listings a stream is made of: parents in chunks, one per value of a parameter, windows of days."""
+"""The partitions of a stream: chunks of parents, values of parameters, windows of days, each one listing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DAY = timedelta(days=1)
 _EPOCH = date(1970, 1, 1)
 """Before anything was changed."""
 
-Choice = tuple[str, str]
+Parameter = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Days:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """One listing of a resource, all pages of it.
+class Partition:
+    """One listing of a resource, all pages of it, and what its rows get.
 
     Attributes:
         path: ``<domain>/<resource>``.
@@ -64,9 +64,9 @@ class Read:
         fill: Fields, with their values, that its rows get where they lack them.
         lookup: Fields that its rows get by the value of another field of theirs: the other field, and the values.
         window: The days that it reads, where it is read by days.
-        is_choice: Whether it lists the rows of one value of a parameter that takes one at a time.
-        is_part: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
-        everything: The parameters that list all rows instead, where the part may be all of them.
+        is_value: Whether it lists the rows of one value of a parameter that takes one at a time.
+        filtered: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
+        unfiltered_params: The parameters that list all rows instead, where the filter may let all of them through.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
     """
 
@@ -77,9 +77,9 @@ class Read:
     fill: Mapping[str, str] = field(default_factory=dict)
     lookup: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     window: Days | None = None
-    is_choice: bool = False
-    is_part: bool = False
-    everything: Params | None = None
+    is_value: bool = False
+    filtered: bool = False
+    unfiltered_params: Params | None = None
     bookmark: str | None = None
 
     def complete(self, row: Row) -> None:
@@ -96,7 +96,7 @@ class Read:
         """Whether it lists the rows of one parent alone, which may have gone meanwhile."""
         return len(self.parents) == 1
 
-    def leaves_open(self, page: Page) -> bool:
+    def ambiguous(self, page: Page) -> bool:
         """Whether a row does not say which of several parents it belongs to."""
         field = self.parent_field
         if len(self.parents) < 2 or field is None:  # noqa: PLR2004
@@ -104,10 +104,10 @@ class Read:
         other, values = self.lookup.get(field, ("", {}))
         return any(row.get(field) is None and str(row.get(other)) not in values for row in page.rows)
 
-    def one_by_one(self) -> list[Read]:
+    def one_by_one(self) -> list[Partition]:
         """The same with one parent each; the bookmark moves after the last."""
         field = self.parent_field
-        reads = [
+        partitions = [
             replace(
                 self,
                 parents=(one,),
@@ -117,20 +117,20 @@ class Read:
             )
             for one in self.parents
         ]
-        return [*reads[:-1], replace(reads[-1], bookmark=self.bookmark)]
+        return [*partitions[:-1], replace(partitions[-1], bookmark=self.bookmark)]
 
     @property
     def can_halve(self) -> bool:
         """Whether it can be split into shorter windows."""
         return self.window is not None and self.window.first < self.window.last
 
-    def up_to(self, length: timedelta) -> list[Read]:
+    def up_to(self, length: timedelta) -> list[Partition]:
         """The same in windows that are no longer."""
         if self.window is None or self.window.length <= length:
             return [self]
-        return [read for half in self.halves() for read in half.up_to(length)]
+        return [partition for half in self.halves() for partition in half.up_to(length)]
 
-    def halves(self) -> tuple[Read, Read]:
+    def halves(self) -> tuple[Partition, Partition]:
         """The same in two windows of half as many days."""
         assert self.window is not None  # noqa: S101 (for the type checker)
         first, last = self.window.halves()
@@ -139,7 +139,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SyncWindow:
     """What the configuration says about which rows to read.
 
     Attributes:
@@ -158,7 +158,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
+class Partitions:
     """The listings of a resource, made one by one as they are asked for.
 
     Attributes:
@@ -172,41 +172,41 @@ class Reads:
 
     resource: Resource
     listed: ListResource
-    settings: Settings
+    settings: SyncWindow
     since: date | None
     incremental: bool
     parents: Callable[[Parent], Mapping[str, str | None]]
 
-    def __iter__(self) -> Iterator[Read]:
-        """Give the reads in the order of their days."""
+    def __iter__(self) -> Iterator[Partition]:
+        """Give the partitions in the order of their days."""
         for window in self._windows():
             yield from self._of_window(window)
 
-    def _of_window(self, window: Days | None) -> Iterator[Read]:
+    def _of_window(self, window: Days | None) -> Iterator[Partition]:
         since = self._changed_since()
         always = tuple(self._always(since))
         # Without a bookmark the filter may well let all rows through.
         may_be_whole = self.resource.is_one_listing and since is not None and self.since is None
-        reads = [
-            Read(
+        partitions = [
+            Partition(
                 self.resource.path,
-                (*always, *choice),
+                (*always, *values),
                 parents=parent,
                 parent_field=self.resource.parent.field if self.resource.parent else None,
-                fill=self._fill(parent, choice),
+                fill=self._fill(parent, values),
                 lookup=self._lookup(parent),
                 window=window,
-                is_choice=bool(choice),
-                is_part=not self.resource.is_one_listing or since is not None,
-                everything=tuple(self._always(_EPOCH)) if may_be_whole else None,
+                is_value=bool(values),
+                filtered=not self.resource.is_one_listing or since is not None,
+                unfiltered_params=tuple(self._always(_EPOCH)) if may_be_whole else None,
             )
-            for parent, choice in product(self._parents(), self._choices())
+            for parent, values in product(self._parents(), self._values())
         ]
-        if window is not None and reads:
-            reads[-1] = replace(reads[-1], bookmark=min(window.last, self.settings.today).isoformat())
-        yield from reads
+        if window is not None and partitions:
+            partitions[-1] = replace(partitions[-1], bookmark=min(window.last, self.settings.today).isoformat())
+        yield from partitions
 
-    def _always(self, since: date | None) -> Iterator[Choice]:
+    def _always(self, since: date | None) -> Iterator[Parameter]:
         """What is asked for whatever the parents and the days, with the changes since a day."""
         for name, value in self.resource.always.items():
             texts = _texts(value) or self.listed.parameters[name].values
@@ -234,9 +234,9 @@ class Reads:
         while keys := tuple(islice(remaining, parent.chunk)):
             yield tuple((parent.parameter, key) for key in keys)
 
-    def _choices(self) -> Iterator[Params]:
-        """One read per combination of the values that go one at a time."""
-        ways: list[list[Choice]] = []
+    def _values(self) -> Iterator[Params]:
+        """One partition per combination of the values that go one at a time."""
+        ways: list[list[Parameter]] = []
         if self.resource.each:
             name, values = self.resource.each
             ways.append([(name, value) for value in values or self.listed.parameters[name].values])
@@ -245,11 +245,11 @@ class Reads:
             ways.append([(name, value) for value in self.settings.values.get(self.resource.setting, ())])
         yield from product(*ways)
 
-    def _fill(self, parent: Params, choice: Params) -> dict[str, str]:
+    def _fill(self, parent: Params, values: Params) -> dict[str, str]:
         fill = {}
         if self.resource.parent and self.resource.parent.field and len(parent) == 1:
             fill[self.resource.parent.field] = parent[0][1]
-        chosen = dict(choice)
+        chosen = dict(values)
         if self.resource.each and self.resource.each_field:
             fill[self.resource.each_field] = chosen[self.resource.each[0]]
         if self.resource.setting_parameter and self.resource.setting_field:
