@@ -74,20 +74,33 @@ def between_marks(text: str, name: str, lines: list[str]) -> str:
 
 
 def arrows() -> list[str]:
-    """What each module imports when it runs, from the ground floor up.
+    """What each module imports when it runs, those that import nothing first.
 
     Raises:
         graphlib.CycleError: They go round in a circle.
     """
-    imports = {path.stem: imported(path) for path in (PROJECT / "tap_factorialhr").glob("[a-z_]*.py")}
+    imports = {name: imported(path) for name, path in modules().items()}
     floors = TopologicalSorter({name: sorted(others) for name, others in sorted(imports.items())}).static_order()
-    named = ((name, ", ".join(f"`{other}`" for other in sorted(imports[name]))) for name in floors)
-    return table(("room", "imports"), ((f"`{name}`", others) for name, others in named if name != "__init__"))
+    return table(
+        ("room", "imports"),
+        ((f"`{name}`", ", ".join(f"`{other}`" for other in sorted(imports[name] - {"errors"}))) for name in floors),
+    )
+
+
+def modules() -> dict[str, Path]:
+    """The tap's modules by their names, packages among them; the sandbox is no part of the tap."""
+    package = PROJECT / "tap_factorialhr"
+    found = {
+        ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in package.rglob("*.py")
+        if package / "sandbox" not in path.parents and path.parent != package / "sandbox"
+    }
+    return {name: path for name, path in found.items() if name != "__init__"}
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of the tap that one of them imports, types alone left out, and errors, which all may."""
-    found: set[str] = set()
+    """The modules of the tap that one of them imports, types alone left out."""
+    known, found = modules(), set[str]()
     nodes: list[ast.AST] = [ast.parse(path.read_text())]
     while nodes:
         node = nodes.pop()
@@ -95,9 +108,11 @@ def imported(path: Path) -> set[str]:
             continue
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tap_factorialhr"):
             _, _, name = (node.module or "").partition(".")
-            found |= {name} if name else {alias.name for alias in node.names}
+            for alias in node.names:
+                inner = f"{name}.{alias.name}".lstrip(".")
+                found.add(inner if inner in known else name)
         nodes.extend(ast.iter_child_nodes(node))
-    return found - {"errors"}
+    return found & known.keys()
 
 
 def settings_table() -> list[str]:
