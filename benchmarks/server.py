@@ -24,7 +24,8 @@ import msgspec
 import uvicorn
 
 from benchmarks.serving import Record
-from tap_factorialhr.sandbox.company import FIRST_ID, Company
+from tap_factorialhr.sandbox.company import Company
+from tap_factorialhr.sandbox.identity import FIRST_ID
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

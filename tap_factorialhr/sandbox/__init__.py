@@ -8,28 +8,30 @@ It behaves as the API notes say, shares only the API document with the tap, and 
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tap_factorialhr.sandbox.company import Company
     from tap_factorialhr.sandbox.faults import Faults
-    from tap_factorialhr.sandbox.server import Answer, RequestRecord, Sandbox
+    from tap_factorialhr.sandbox.records import Answer, RequestRecord
+    from tap_factorialhr.sandbox.server import Sandbox
 
 __all__ = ["Answer", "Company", "Faults", "RequestRecord", "Sandbox"]
 
 
+_MODULES = {
+    "Answer": "records",
+    "Company": "company",
+    "Faults": "faults",
+    "RequestRecord": "records",
+    "Sandbox": "server",
+}
+
+
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of the names above
     """Import the parts when they are used: the command line has to start without the extra to say so."""
-    if name == "Company":
-        from tap_factorialhr.sandbox import company  # noqa: PLC0415 - see above
-
-        return company.Company
-    if name == "Faults":
-        from tap_factorialhr.sandbox import faults  # noqa: PLC0415 - see above
-
-        return faults.Faults
-    if name in __all__:
-        from tap_factorialhr.sandbox import server  # noqa: PLC0415 - see above
-
-        return getattr(server, name)
-    raise AttributeError(name)
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{module}"), name)

@@ -15,7 +15,8 @@ from tap_factorialhr.sandbox import relations, shapes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_factorialhr.sandbox.company import Company, Row
+    from tap_factorialhr.sandbox.company import Company
+    from tap_factorialhr.sandbox.tables import Row
 
 
 Test: TypeAlias = "Callable[[Row, dict[str, Any]], bool]"

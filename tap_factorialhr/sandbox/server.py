@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import socket
 import threading
 import time
-from bisect import bisect_right
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -22,12 +18,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tap_factorialhr import openapi
-from tap_factorialhr.sandbox import queries
+from tap_factorialhr.sandbox import pages, queries
 from tap_factorialhr.sandbox.company import Company
+from tap_factorialhr.sandbox.connections import Connections, CutResponse, DroppedResponse
 from tap_factorialhr.sandbox.oauth import OAuth, OAuthError
+from tap_factorialhr.sandbox.records import Answer, RequestRecord, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,67 +32,11 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from tap_factorialhr.sandbox.company import Table
     from tap_factorialhr.sandbox.faults import Faults
-
-MOST = 100
-"""Rows on a page by default, and at most."""
 
 UNPAGINATED = frozenset({"attendance/shifts"})
 _JSON = "application/json; charset=utf-8"
 _REMEMBERED = 64
-_NO_CREDENTIAL = b'{"errors":null}'
-
-
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
-    """One request that came in.
-
-    Attributes:
-        method: Such as ``GET``.
-        path: Without the query.
-        resource: ``<domain>/<resource>``, empty for other paths.
-        params: The query as it came, in order.
-        headers: The names of the headers, in lower case; their values may be secrets.
-        at: When it came (``time.monotonic()``).
-    """
-
-    method: str
-    path: str
-    resource: str
-    params: tuple[tuple[str, str], ...]
-    headers: tuple[str, ...]
-    at: float
-
-    def get(self, name: str) -> str | None:
-        """The last value of a parameter."""
-        return dict(self.params).get(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer of a test's own, given instead of the company's.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body as it is sent.
-        headers: Further headers; ``content-type`` is JSON if not named.
-    """
-
-    status: int = 200
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Page:
-    """What is answered, and what the envelope says of it."""
-
-    places: list[int]
-    limit: int | None
-    total: int
-    has_next: bool
-    has_previous: bool
 
 
 class Sandbox:
@@ -157,14 +98,14 @@ class Sandbox:
         self.repeat_cursor = False
         self.promise_without_page = False
         self.null_empty = False
-        self.page_size_cap = MOST
+        self.page_size_cap = pages.MOST
         self.before_request: Callable[[RequestRecord], None] | None = None
         self.answer: Callable[[RequestRecord], Answer | None] | None = None
         self.requests: list[RequestRecord] = []
         self.most_at_once = 0
         self._at_once = 0
         self._selections: OrderedDict[Any, list[int]] = OrderedDict()
-        self._transports: dict[Any, asyncio.Transport] = {}
+        self._connections = Connections()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         for name, value in options.items():
@@ -221,7 +162,7 @@ class Sandbox:
         """How uvicorn has to serve the company."""
         return uvicorn.Config(
             self.app(),
-            http=_protocol(self._transports),
+            http=self._connections.protocol(),
             lifespan="off",
             log_level="critical",
             access_log=False,
@@ -253,7 +194,7 @@ class Sandbox:
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a GET of a resource."""
         request = Request(scope, receive)
-        record = _record(request)
+        record = record_of(request)
         self.requests.append(record)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -262,11 +203,11 @@ class Sandbox:
                 await asyncio.sleep(self.latency)
             fault = self.faults.next() if self.faults else None
             if fault in {"reset", "timeout"}:
-                await self._drop(scope, self.fault_delay if fault == "timeout" else 0)
+                await self._connections.drop(scope, self.fault_delay if fault == "timeout" else 0)
                 return
             response = self._failed(fault, request, record) if fault else self._answered(request, record)
             if fault == "cut":
-                await self._cut(scope, send, response)
+                await self._connections.cut(scope, send, response)
                 return
             await response(scope, receive, send)
         finally:
@@ -298,7 +239,7 @@ class Sandbox:
             if self.answer and (own := self.answer(record)):
                 return Response(own.body, own.status, {"content-type": _JSON, **own.headers})
             if not self._known(request):
-                return Response(_NO_CREDENTIAL, 401, media_type=_JSON)
+                return Response(pages.NOTHING, 401, media_type=_JSON)
             if record.resource not in openapi.load().resources or record.resource in self.missing:
                 return Response(b'{"errors":{"errors":["Not found"]}}', 404, media_type=_JSON)
             if record.resource in self.forbidden:
@@ -316,14 +257,14 @@ class Sandbox:
         return scheme.lower() == "bearer" and self.oauth.accepts(token)
 
     def _list(self, record: RequestRecord) -> bytes:
-        resource, asked = record.resource, dict(record.params)
+        resource = record.resource
         table = self.company.table(resource)
         selected = self._selected(record)
         if resource in self.unpaginated:
-            page = _Page(selected, None, len(selected), has_next=False, has_previous=False)
+            page = pages.whole(selected)
         else:
-            page = self._page(table, selected, asked)
-        return self._envelope(table, page, queries.blank(resource, record.params))
+            page = pages.page_of(table, selected, dict(record.params), self)
+        return pages.envelope(table, page, queries.blank(resource, record.params), self)
 
     def _selected(self, record: RequestRecord) -> list[int]:
         """The rows that the filters leave, remembered from page to page until a row changes."""
@@ -335,78 +276,11 @@ class Sandbox:
                 self._selections.popitem(last=False)
         return self._selections[key]
 
-    def _page(self, table: Table, selected: list[int], asked: dict[str, str]) -> _Page:
-        limit = min(_number(asked.get("limit", str(MOST))), self.page_size_cap)
-        if "after_id" in asked:
-            after = _after(asked["after_id"])
-            start = bisect_right(selected, after, key=table.keys.__getitem__)
-            if self.repeat_cursor:
-                start = min(start, limit)
-        elif self.ignore_page:
-            start = 0
-        else:
-            start = (_number(asked.get("page", "1")) - 1) * limit
-        stop = start + limit
-        has_next = stop < len(selected)
-        if self.short_pages and limit > 1 and (has_next or start):
-            start, stop = self._shortened(start, limit, cursor="after_id" in asked, total=len(selected))
-            has_next = stop < len(selected)
-        places = selected[start:stop]
-        return _Page(places, limit, len(selected), has_next or self.promise_without_page, start > 0)
-
-    @staticmethod
-    def _shortened(start: int, limit: int, *, cursor: bool, total: int) -> tuple[int, int]:
-        """Where a page begins and ends when every page in the middle lacks its last row."""
-        size = limit - 1
-        if not cursor:
-            start = start // limit * size
-        return start, min(start + size, total)
-
-    def _envelope(self, table: Table, page: _Page, blank: frozenset[str]) -> bytes:
-        if self.null_empty and not page.places:
-            return _NO_CREDENTIAL
-        first = table.keys[page.places[0]] if page.places else None
-        last = table.keys[page.places[-1]] if page.places else None
-        meta: dict[str, Any] = {
-            "limit": page.limit,
-            "total": page.total,
-            "has_next_page": page.has_next,
-            "has_previous_page": page.has_previous,
-            "start_cursor": None if first is None else _cursor(first),
-            "end_cursor": None if last is None else _cursor(last),
-        }
-        if self.repeat_cursor and page.places:
-            meta["end_cursor"] = _cursor(table.keys[min(page.limit or 1, len(table.keys)) - 1])
-            meta["has_next_page"] = True
-        if self.no_total:
-            del meta["total"]
-        rows = b",".join([table.json(place, blank) for place in page.places])
-        return b'{"data":[' + rows + b'],"meta":' + msgspec.json.encode(meta) + b"}"
-
-    # --- broken connections
-
-    async def _drop(self, scope: Scope, delay: float) -> None:
-        """Close the connection without an answer."""
-        if delay:
-            await asyncio.sleep(delay)
-        if transport := self._transports.get(scope.get("client")):
-            transport.abort()
-
-    async def _cut(self, scope: Scope, send: Send, response: Response) -> None:
-        """Announce the whole body, send half of it, and close."""
-        headers = [(name, value) for name, value in response.raw_headers]
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        half = bytes(response.body)[: len(response.body) // 2]
-        await send({"type": "http.response.body", "body": half, "more_body": True})
-        await asyncio.sleep(0)
-        if transport := self._transports.get(scope.get("client")):
-            transport.close()
-
     # --- tokens
 
     async def _token(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-        self.requests.append(_record(request))
+        self.requests.append(record_of(request))
         if self.latency:
             await asyncio.sleep(self.latency)
         fault = self.token_faults.pop(0) if self.token_faults else None
@@ -415,9 +289,9 @@ class Sandbox:
         with self.company.lock:
             response = self._granted(form)
         if fault == "reset":
-            return _Dropped(self)
+            return DroppedResponse(self._connections)
         if fault == "cut":
-            return _Cut(self, response)
+            return CutResponse(self._connections, response)
         return response
 
     def _granted(self, form: dict[str, str]) -> Response:
@@ -436,78 +310,3 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.sandbox.serve(scope, receive, send)
-
-
-class _Dropped(Response):
-    """No answer: the connection is closed."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__()
-        self.sandbox = sandbox
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        await self.sandbox._drop(scope, 0)  # noqa: SLF001 - one module
-
-
-class _Cut(Response):
-    """Half an answer."""
-
-    def __init__(self, sandbox: Sandbox, whole: Response) -> None:
-        super().__init__()
-        self.sandbox = sandbox
-        self.whole = whole
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        await self.sandbox._cut(scope, send, self.whole)  # noqa: SLF001 - one module
-
-
-def _protocol(transports: dict[Any, asyncio.Transport]) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol, with the connections noted by the client's address, so that they can be broken."""
-
-    class Protocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            transports[self.client] = transport
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            transports.pop(self.client, None)
-            super().connection_lost(exc)
-
-    return Protocol
-
-
-def _record(request: Request) -> RequestRecord:
-    parts = request.path_params
-    resource = f"{parts['domain']}/{parts['name']}" if "domain" in parts else ""
-    params = tuple(parse_qsl(request.url.query, keep_blank_values=True))
-    return RequestRecord(request.method, request.url.path, resource, params, tuple(request.headers), time.monotonic())
-
-
-def _number(text: str) -> int:
-    """A positive whole number.
-
-    Raises:
-        InvalidParametersError: It is none.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise queries.InvalidParametersError("number")
-    return int(text)
-
-
-def _cursor(key: int) -> str:
-    return base64.urlsafe_b64encode(f"after:{key}".encode()).decode()
-
-
-def _after(cursor: str) -> int:
-    """The key that a cursor stands for; the row need not exist any more.
-
-    Raises:
-        InvalidParametersError: It is no cursor, but for instance a plain id.
-    """
-    try:
-        word, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise queries.InvalidParametersError("after_id") from error
-    if word != "after" or not key.isdigit():
-        raise queries.InvalidParametersError("after_id")
-    return int(key)

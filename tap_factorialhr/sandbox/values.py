@@ -147,14 +147,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _numbered(names: tuple[str, ...]) -> Maker:
-    """Names in turn, with a number as soon as they repeat."""
-
-    def make(_: Random, number: int, __: int) -> str:
-        again, index = divmod(number, len(names))
-        return names[index] if not again else f"{names[index]} {again + 1}"
-
-    return make
+def name_of(resource: str, number: int) -> str:
+    """The name of a resource's row of that number: names in turn, with a number as soon as they repeat."""
+    names = _NAMES.get(resource, words.THINGS)
+    again, index = divmod(number, len(names))
+    return names[index] if not again else f"{names[index]} {again + 1}"
 
 
 def of(resource: str, name: str, shape: Shape, today: date) -> Maker:
@@ -165,7 +162,7 @@ def of(resource: str, name: str, shape: Shape, today: date) -> Maker:
         person = _PEOPLE[name]
         return lambda _rng, _number, employee: person(employee)
     if name in {"name", "title", "label"} and shape.kind == "string":
-        return _numbered(_NAMES.get(resource, words.THINGS))
+        return lambda _rng, number, _employee: name_of(resource, number)
     if name in _CHOICES and shape.kind not in {"object", "array"}:
         return _choice(_fitting(_CHOICES[name], shape.kind))
     return _by_kind(name, shape, today)

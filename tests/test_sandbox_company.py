@@ -1,0 +1,112 @@
+"""The rows of the simulated company fit the API document and each other."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tap_factorialhr import openapi
+from tap_factorialhr.sandbox import Company
+from tests.support.sandbox import EMPLOYEES
+
+
+def test_every_resource_has_rows_with_no_field_but_the_documents() -> None:
+    company = Company(10)
+    assert len(company.resources) == 169
+    for resource in company.resources:
+        fields = openapi.load().schema(resource)["properties"]
+        assert company.rows(resource), resource
+        assert all(row.keys() <= fields.keys() for row in company.rows(resource)), resource
+
+
+def test_every_field_is_filled_somewhere() -> None:
+    company = Company(60)
+    seen: set[tuple[str, str]] = set()
+    for resource in company.resources:
+        seen |= {(resource, name) for row in company.rows(resource) for name, value in row.items() if value is not None}
+    all_fields = {(name, field) for name in company.resources for field in openapi.load().schema(name)["properties"]}
+    assert len(all_fields) == 2032
+    assert len(all_fields - seen) < 10, all_fields - seen
+
+
+def test_ids_are_distinct_sorted_and_past_what_a_float_can_hold() -> None:
+    company = Company(10)
+    seen: set[str] = set()
+    for resource in company.resources:
+        ids = [row["id"] for row in company.rows(resource) if "id" in row]
+        assert all(isinstance(id_, str) and int(id_) > 18446744073709550 for id_ in ids)
+        assert ids == sorted(ids, key=int)
+        assert not seen & set(ids), resource
+        seen |= set(ids)
+
+
+def test_integer_ids_are_the_same_numbers() -> None:
+    strings, numbers = Company(10), Company(10, integer_ids=True)
+    for resource in (EMPLOYEES, "teams/memberships"):
+        ours = [(row["id"], row.get("team_id")) for row in numbers.rows(resource)]
+        assert all(isinstance(id_, int) for id_, _ in ours)
+        theirs = [(row["id"], row.get("team_id")) for row in strings.rows(resource)]
+        assert [(str(one), other and str(other)) for one, other in ours] == theirs
+
+
+@pytest.mark.parametrize(
+    ("resource", "field", "target"),
+    [
+        ("contracts/contract_versions", "employee_id", EMPLOYEES),
+        ("contracts/contract_versions", "contracts_contract_id", "contracts/contracts"),
+        ("contracts/compensations", "contract_version_id", "contracts/contract_versions"),
+        ("teams/memberships", "team_id", "teams/teams"),
+        ("timeoff/leaves", "leave_type_id", "timeoff/leave_types"),
+        ("posts/comments", "author_id", EMPLOYEES),
+        ("posts/comments", "post_id", "posts/posts"),
+        ("tasks/task_files", "task_id", "tasks/tasks"),
+        ("employees/employees", "manager_id", EMPLOYEES),
+        ("ats/applications", "ats_candidate_id", "ats/candidates"),
+    ],
+)
+def test_foreign_keys_point_at_rows(resource: str, field: str, target: str) -> None:
+    company = Company(40)
+    there = {row["id"] for row in company.rows(target)}
+    points = {row.get(field) for row in company.rows(resource)} - {None}
+    assert points
+    assert points <= there
+
+
+def test_a_contract_version_and_its_contract_are_about_one_person() -> None:
+    company = Company(40)
+    person = {row["id"]: row["employee_id"] for row in company.rows("contracts/contracts")}
+    versions = [row for row in company.rows("contracts/contract_versions") if row.get("contracts_contract_id")]
+    assert all(person[row["contracts_contract_id"]] == row["employee_id"] for row in versions)
+
+
+def test_the_same_seed_gives_the_same_company_in_whatever_order_it_is_read() -> None:
+    one, other = Company(20, seed=5), Company(20, seed=5)
+    for resource in reversed(other.resources):
+        other.rows(resource)
+    assert all(one.rows(resource) == other.rows(resource) for resource in one.resources)
+    assert Company(20, seed=6).rows(EMPLOYEES) != one.rows(EMPLOYEES)
+
+
+def test_a_large_company_is_made_piece_by_piece() -> None:
+    begun = time.perf_counter()
+    company = Company(20_000)
+    assert len(company.rows("teams/teams")) == 2000
+    assert company.count("attendance/shifts") == 100_000
+    assert time.perf_counter() - begun < 5
+
+
+def test_touch_add_and_delete() -> None:
+    company = Company(10)
+    row = company.rows(EMPLOYEES)[3]
+    before = row["updated_at"]
+    company.touch(EMPLOYEES, row["id"], first_name="Zoë")
+    assert row["updated_at"] > before
+    assert row["first_name"] == "Zoë"
+    added = company.add(EMPLOYEES, first_name="New")
+    assert company.rows(EMPLOYEES)[-1] is added
+    assert int(added["id"]) > int(company.rows(EMPLOYEES)[-2]["id"])
+    company.delete(EMPLOYEES, row["id"])
+    assert len(company.rows(EMPLOYEES)) == 10
+    with pytest.raises(LookupError):
+        company.touch(EMPLOYEES, row["id"])
