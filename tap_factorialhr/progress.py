@@ -6,11 +6,14 @@ A live bar where stderr is a terminal, else a line every few seconds and one per
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from singer_sdk.metrics import Metric, Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -172,6 +175,37 @@ def _bars(streams: int) -> Iterator[_Bars]:
         finally:
             for handler in handlers:
                 handler.setStream(terminal)
+
+
+def points(
+    streams: Iterable[StreamProgress], requests: Mapping[str, int], retries: Mapping[str, int]
+) -> Iterator[Point[int]]:
+    """The table at the end of a run for programs, as metrics of the SDK: one for each stream.
+
+    Args:
+        streams: As for `summary`.
+        requests: As for `summary`.
+        retries: As for `summary`.
+
+    Yields:
+        The metric ``http_request_count``, with all the rest of a line of the table as its tags: ``rows``, ``retries``,
+        ``seconds``, ``outcome`` (``read``, or the beginning of what the table says, such as ``skipped``, ``failed``,
+        ``without a part``, ``not finished`` or ``not written``) and ``reason``, which is empty where there is none.
+    """
+    of_streams = {one.name: one for one in streams}
+    for name in dict.fromkeys((*of_streams, *requests)):
+        one = of_streams.get(name)
+        outcome, _, reason = (one.outcome if one else "not written").partition(", ")
+        tags = {
+            "stream": name,
+            "rows": one.rows if one else 0,
+            "retries": retries.get(name, 0),
+            "seconds": round(one.seconds or 0.0, 3) if one else 0.0,
+            "outcome": outcome or "read",
+            "reason": reason,
+            "pid": os.getpid(),
+        }
+        yield Point("counter", Metric.HTTP_REQUEST_COUNT, requests.get(name, 0), tags)
 
 
 def summary(streams: Iterable[StreamProgress], requests: Mapping[str, int], retries: Mapping[str, int]) -> str:

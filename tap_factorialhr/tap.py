@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
-from singer_sdk import Tap
+from singer_sdk import Tap, metrics
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
@@ -21,7 +21,7 @@ from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.partitions import Partitions, SyncWindow
-from tap_factorialhr.progress import Progress, summary
+from tap_factorialhr.progress import Progress, points, summary
 from tap_factorialhr.resources import describe
 from tap_factorialhr.settings import CONFIG_SCHEMA
 from tap_factorialhr.streams import FactorialStream
@@ -388,7 +388,10 @@ class TapFactorialHR(Tap):
         finally:
             self.progress.close()
             client = self.client
-            self.logger.info("\n%s", summary(self.progress.streams.values(), client.requests, client.retries))
+            took = self.progress.streams.values(), client.requests, client.retries
+            for point in points(*took):
+                metrics.log(metrics.get_metrics_logger(), point)
+            self.logger.info("\n%s", summary(*took))
             for stream, reason in self.skipped.items():
                 self.logger.warning("skipped: %s (%s)", stream, reason)
             for stream, reason in self.failed.items():

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import termios
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.progress import Progress, StreamProgress, summary
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
@@ -84,6 +84,19 @@ def test_a_run_ends_with_a_table_of_what_it_did(tap: TapRunner) -> None:
         assert rows["tasks"] == ["1", "0", "not", "written"]
         assert rows["3"][:3] == ["streams", str(sum(counts.values())), str(len(sandbox.requests))]
         assert run.stderr.count(f"employees: {counts['employees']} rows in") == 1
+        points = {point["tags"]["stream"]: point for point in metrics(run.stderr) if "outcome" in point["tags"]}
+        shown = ("rows", "retries", "outcome", "reason")
+        told = {name: (point["value"], *(point["tags"][one] for one in shown)) for name, point in points.items()}
+        assert told == {
+            "employees": (2, counts["employees"], 1, "read", ""),
+            "teams": (1, 0, 0, "skipped", "HTTP 403"),
+            "tasks": (1, 0, 0, "not written", ""),
+            "tasks_task_files": (int(rows["tasks_task_files"][1]), counts["tasks_task_files"], 0, "read", ""),
+        }
+
+
+def metrics(log: str) -> list[dict[str, Any]]:
+    return [json.loads(line.partition("METRIC: ")[2]) for line in log.splitlines() if "METRIC: " in line]
 
 
 def test_a_terminal_gets_a_bar_and_stdout_only_messages(tap: TapRunner) -> None:
