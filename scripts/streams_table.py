@@ -74,7 +74,7 @@ def between_marks(text: str, name: str, lines: list[str]) -> str:
 
 
 def arrows() -> list[str]:
-    """What each module imports when it runs, those that import nothing first.
+    """What each module imports, types alone included, those that import nothing first.
 
     Raises:
         graphlib.CycleError: They go round in a circle.
@@ -82,7 +82,7 @@ def arrows() -> list[str]:
     imports = {name: imported(path) for name, path in modules().items()}
     floors = TopologicalSorter({name: sorted(others) for name, others in sorted(imports.items())}).static_order()
     return table(
-        ("room", "imports"),
+        ("module", "imports"),
         ((f"`{name}`", ", ".join(f"`{other}`" for other in sorted(imports[name] - {"errors"}))) for name in floors),
     )
 
@@ -99,19 +99,14 @@ def modules() -> dict[str, Path]:
 
 
 def imported(path: Path) -> set[str]:
-    """The modules of the tap that one of them imports, types alone left out."""
+    """The modules of the tap that one of them imports, anywhere in it."""
     known, found = modules(), set[str]()
-    nodes: list[ast.AST] = [ast.parse(path.read_text())]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tap_factorialhr"):
             _, _, name = (node.module or "").partition(".")
             for alias in node.names:
                 inner = f"{name}.{alias.name}".lstrip(".")
                 found.add(inner if inner in known else name)
-        nodes.extend(ast.iter_child_nodes(node))
     return found & known.keys()
 
 
@@ -196,16 +191,7 @@ def kind_of_read(resource: Resource) -> str:
     parts = []
     if resource.changed_since:
         parts.append(f"changes, `{resource.changed_since}`")
-    if resource.window:
-        days = resource.window.days
-        parts.append(f"windows of {days} days, to {resource.window.ahead} after today")
-    if resource.parent:
-        of, chunk = resource.parent.resource, resource.parent.chunk
-        parts.append(f"for each of `{of}`" + (f", {chunk} at a time" if chunk > 1 else ""))
-    if resource.each:
-        parts.append(f"once per `{resource.each[0]}`")
-    if resource.setting:
-        parts.append(f"for each of the setting `{resource.setting}`")
+    parts += map(str, resource.axes)
     return "; ".join(parts) or "pages"
 
 
@@ -222,7 +208,7 @@ def always(resource: Resource) -> Iterator[str]:
 
 def can_miss(resource: Resource) -> str:
     """What a second run does not see; the letters are explained above the table."""
-    if resource.window:
+    if resource.windows:
         return "W"
     return "C" if resource.changed_since else "F"
 

@@ -12,8 +12,8 @@ import re
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from tap_factorialhr.dates import as_day
 from tap_factorialhr.errors import ConfigError
-from tap_factorialhr.partitions import as_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -126,8 +126,7 @@ class Fetcher:
         return future
 
     def _get(self, reading: StreamReading, partition: Partition, params: Params) -> Page:
-        days = partition.window.params if partition.window else ()
-        asked = (*partition.params, *partition.parents, *days, *params)
+        asked = (*partition.params, *params)
         return self.client.get(
             reading.stream, partition.path, asked, patient=not partition.can_halve, decode=reading.decode
         )
@@ -285,7 +284,7 @@ class StreamReading:
                     try:
                         for page in reading.pages(self._go_on(reading)):
                             is_there = True
-                            if reading.partition.ambiguous(page):
+                            if reading.partition.is_ambiguous(page.rows):
                                 reading.drop()
                                 self._begin_first(reading.partition.one_by_one())
                                 break
@@ -304,13 +303,13 @@ class StreamReading:
                     self.drop(future)
 
     def _leave_out(self, reading: _Reading, error: UnavailableError | RejectedError) -> None:
-        can_be = reading.partition.is_value or (
-            reading.partition.is_of_one_parent and isinstance(error, UnavailableError)
-        )
-        if reading.partition.window or not can_be:
-            raise error
-        self.left_out[error.status] += 1
         reading.drop()
+        if smaller := reading.partition.split():
+            self._begin_first(smaller)
+        elif reading.partition.can_be_left_out:
+            self.left_out[error.status] += 1
+        else:
+            raise error
 
     def _halve(self, reading: _Reading, error: SlowError | LargeError) -> None:
         window = reading.partition.window
@@ -444,7 +443,7 @@ class _Reading:
             return
         if paginator.may_be_whole and self.partition.unfiltered_params is not None and self._owner.runs_ahead:
             one = (("page", "1"), ("limit", "1"))
-            self._everything = self._owner.submit(replace(self.partition, params=self.partition.unfiltered_params), one)
+            self._everything = self._owner.submit(replace(self.partition, always=self.partition.unfiltered_params), one)
             if number := paginator.probe_number:
                 self._probe = self._submit(paginator.params_of(number))
         elif cursor := paginator.safe_cursor:

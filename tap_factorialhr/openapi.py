@@ -25,6 +25,8 @@ _ID = re.compile(r"(^|_)ids?$")
 _CLOCKS = frozenset({"clock_in", "clock_out"})
 
 JsonSchema = dict[str, Any]
+Params = tuple[tuple[str, str], ...]
+"""Query parameters with their values, in the order in which they are sent."""
 
 
 @dataclass(frozen=True, slots=True)

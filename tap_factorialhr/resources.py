@@ -8,62 +8,24 @@ parameter. A flag is sent only where it widens the result or fills a field; one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from tap_factorialhr.axes import EVERY_VALUE, Axis, Parents, SettingValues, Values, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tap_factorialhr.openapi import JsonSchema, ListResource
 
-Value = str | bool | tuple[str, ...]
+AxisKind = TypeVar("AxisKind", bound=Axis)
+ParameterValue = str | bool | tuple[str, ...]
 
-EVERY_VALUE: tuple[str, ...] = ()
-"""All values that the document names for a parameter."""
 CHANGE_KEY = "_read_at"
 """The field that rows without ``updated_at`` get, where only changed ones are asked for: when their run began."""
 SINCE_FILTERS = ("updated_at_gteq", "updated_from", "updated_after")
 """The "changed since" filters. That of attendance/shifts, ``updated_at``, is not defined well enough to trust."""
 LIST_OF_IDS = 80
 """Parents per request where the API takes a list of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parent:
-    """The resource that another one hangs off.
-
-    Attributes:
-        resource: Its path.
-        parameter: The query parameter that takes the key of its rows.
-        key: The field of its rows that is sent.
-        field: The field that rows of the child get it in, where they lack it.
-        chunk: Keys per request.
-        label: A field of the parent's rows and one of the child's that hold the same name, to tell the parent of
-            a row by where rows do not carry its key and several parents share a request.
-    """
-
-    resource: str
-    parameter: str
-    key: str = "id"
-    field: str | None = None
-    chunk: int = 1
-    label: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The parameters that a resource takes its days by.
-
-    Attributes:
-        start: The parameter of the first day.
-        end: The parameter of the last day.
-        days: Days per request by default.
-        ahead: Days after today that are read as well: companies live in other time zones, and plan.
-    """
-
-    start: str
-    end: str
-    days: int = 15
-    ahead: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,30 +37,19 @@ class Resource:
         key: The fields that tell its rows apart, none where rows have no identity.
         always: Parameters that are always sent, so that no row and no field is missing.
         changed_since: The parameter that asks for changes only.
-        window: How it is read by days.
-        parent: What it hangs off.
-        each: A parameter that takes one value at a time, and the values.
-        each_field: The field that rows get that value in, where they lack it.
-        setting: The setting whose values it is listed by, one at a time.
-        setting_parameter: The parameter that takes such a value.
-        setting_field: The field that rows get that value in, where they lack it.
+        axes: What its rows are divided by, from the outermost; none where one listing gives them all. Windows of
+            days come first, since bookmarks follow the days.
         today: A parameter that takes the day of the run.
         since: A parameter that takes the ``start_date``.
         pagination: How its pages are asked for, where it knows but one way.
-        may_repeat: Whether a row may come for several values of ``each``.
+        may_repeat: Whether a row may come for several values of an axis.
     """
 
     path: str
     key: tuple[str, ...] = ("id",)
-    always: Mapping[str, Value] = field(default_factory=dict)
+    always: Mapping[str, ParameterValue] = field(default_factory=dict)
     changed_since: str | None = None
-    window: Window | None = None
-    parent: Parent | None = None
-    each: tuple[str, tuple[str, ...]] | None = None
-    each_field: str | None = None
-    setting: str | None = None
-    setting_parameter: str | None = None
-    setting_field: str | None = None
+    axes: tuple[Axis, ...] = ()
     today: str | None = None
     since: str | None = None
     pagination: Literal["cursor"] | None = None
@@ -113,34 +64,56 @@ class Resource:
     @property
     def is_one_listing(self) -> bool:
         """Whether one listing gives all its rows, so that the total of that one is the total of all."""
-        return not (self.window or self.parent or self.each or self.setting)
+        return not self.axes
+
+    @property
+    def parents(self) -> Parents | None:
+        """What it hangs off, None where it stands by itself."""
+        return self._axis(Parents)
+
+    @property
+    def windows(self) -> Windows | None:
+        """How it is read by days, None where it is not."""
+        return self._axis(Windows)
+
+    @property
+    def setting(self) -> str | None:
+        """The setting whose values it is listed by, None where it needs none."""
+        axis = self._axis(SettingValues)
+        return axis.setting if axis else None
 
     @property
     def added_fields(self) -> tuple[str, ...]:
         """The fields that its rows get, declared by the document or not."""
-        of_parent = self.parent.field if self.parent else None
-        return tuple(name for name in (of_parent, self.each_field, self.setting_field) if name)
+        return tuple(name for axis in self.axes for name in axis.fields)
+
+    def _axis(self, kind: type[AxisKind]) -> AxisKind | None:
+        return next((axis for axis in self.axes if isinstance(axis, kind)), None)
 
 
-def _employees(parameter: str = "employee_ids[]", chunk: int = LIST_OF_IDS) -> Parent:
-    return Parent(resource="employees/employees", parameter=parameter, field="employee_id", chunk=chunk)
+def _employees(parameter: str = "employee_ids[]", chunk: int = LIST_OF_IDS) -> Parents:
+    return Parents(resource="employees/employees", parameter=parameter, field="employee_id", chunk=chunk)
 
 
-def _company() -> Parent:
-    return Parent(resource="api_public/credentials", parameter="company_id", key="company_id", field="company_id")
+def _company() -> Parents:
+    return Parents(resource="api_public/credentials", parameter="company_id", key="company_id", field="company_id")
+
+
+def _integrations(parameter: str) -> SettingValues:
+    return SettingValues(setting="integration_uuids", parameter=parameter, field="integration_uuid")
 
 
 def _of_attendance() -> Iterator[Resource]:
     """Attendance: by days, since unpaginated answers of many days stall."""
-    days = Window(start="start_on", end="end_on")
-    yield Resource(path="attendance/shifts", window=days)
+    days = Windows(start="start_on", end="end_on")
+    yield Resource(path="attendance/shifts", axes=(days,))
     yield Resource(
         path="attendance/worked_times",
-        window=replace(days, days=7),
+        axes=(replace(days, days=7),),
         always={"include_time_range_category": True, "include_non_attendable_employees": True},
     )
-    yield Resource(path="attendance/estimated_times", window=replace(days, ahead=31), parent=_employees())
-    yield Resource(path="attendance/reviews", window=replace(days, days=31), parent=_employees())
+    yield Resource(path="attendance/estimated_times", axes=(replace(days, ahead=31), _employees()))
+    yield Resource(path="attendance/reviews", axes=(replace(days, days=31), _employees()))
     yield Resource(path="attendance/overtime_requests", always={"include_approval_flow": True})
 
 
@@ -153,23 +126,23 @@ def _of_contracts() -> Iterator[Resource]:
         yield Resource(path=f"contracts/{country}_contract_types", always={"archived": True})
     yield Resource(
         path="contracts/contract_activity_periods",
-        parent=Parent(resource="contracts/contracts", parameter="contract_id", field="contract_id"),
+        axes=(Parents(resource="contracts/contracts", parameter="contract_id", field="contract_id"),),
     )
     yield Resource(
         path="contracts/contract_version_meta_data",
         key=("contract_version_id",),
-        parent=Parent(
-            resource="contracts/contract_versions",
-            parameter="contract_version_ids[]",
-            field="contract_version_id",
-            chunk=LIST_OF_IDS,
+        axes=(
+            Parents(
+                resource="contracts/contract_versions",
+                parameter="contract_version_ids[]",
+                field="contract_version_id",
+                chunk=LIST_OF_IDS,
+            ),
         ),
     )
     yield Resource(
         path="contracts/materialized_templates",
-        parent=_company(),
-        each=("template_type", EVERY_VALUE),
-        each_field="template_type",
+        axes=(_company(), Values(parameter="template_type", field="template_type")),
         always={"include_archived": True},
     )
 
@@ -178,7 +151,7 @@ def _of_money() -> Iterator[Resource]:
     # Cannot be listed without one of its filters.
     yield Resource(
         path="compensations/additional_compensations",
-        parent=Parent(resource="employees/employees", parameter="employee_ids[]", chunk=LIST_OF_IDS),
+        axes=(Parents(resource="employees/employees", parameter="employee_ids[]", chunk=LIST_OF_IDS),),
     )
     yield Resource(path="compensations/cycles", always={"include_archived": True, "include_hidden": True})
     yield Resource(path="compensations/payroll_runs", always={"include_hidden": True})
@@ -189,14 +162,14 @@ def _of_money() -> Iterator[Resource]:
     yield Resource(path="expenses/per_diems", always={"exclude_drafts": False})
     yield Resource(path="finance/budget_options", always={"include_inactive": True, "include_archived": True})
     # Vendors alone are the default, and rows do not say which they are.
-    yield Resource(path="finance/contacts", each=("contact_type", EVERY_VALUE), may_repeat=True)
+    yield Resource(path="finance/contacts", axes=(Values(parameter="contact_type"),), may_repeat=True)
     yield Resource(
         path="finance/categories",
         always={"category_level": "all", "type": "all", "statuses[]": EVERY_VALUE},
     )
     # Active ones alone are the default here.
     yield Resource(path="finance/cost_center_memberships", always={"only_active": False})
-    yield Resource(path="payroll_employees/identifiers", each=("country", EVERY_VALUE), each_field="country")
+    yield Resource(path="payroll_employees/identifiers", axes=(Values(parameter="country", field="country"),))
     yield Resource(path="payroll_integrations_base/codes", always={"integrations[]": EVERY_VALUE})
 
 
@@ -205,26 +178,27 @@ def _of_people() -> Iterator[Resource]:
     yield Resource(
         path="job_catalog/tree_nodes",
         key=("uuid",),
-        each=("node_type", EVERY_VALUE),
-        each_field="type",
+        axes=(Values(parameter="node_type", field="type"),),
         always={"include_full_path": True},
     )
     yield Resource(
         path="job_catalog/node_attributes",
-        parent=Parent(resource="job_catalog/tree_nodes", parameter="node_uuid", key="uuid", field="node_uuid"),
+        axes=(Parents(resource="job_catalog/tree_nodes", parameter="node_uuid", key="uuid", field="node_uuid"),),
         always={"attribute_types[]": EVERY_VALUE},
     )
     yield Resource(
         path="performance/target_managers",
-        parent=Parent(
-            resource="performance/review_processes",
-            parameter="performance_review_process_ids[]",
-            field="performance_review_process_id",
+        axes=(
+            Parents(
+                resource="performance/review_processes",
+                parameter="performance_review_process_ids[]",
+                field="performance_review_process_id",
+            ),
         ),
     )
     yield Resource(
         path="trainings/session_access_memberships",
-        parent=Parent(resource="trainings/sessions", parameter="session_id", field="session_id"),
+        axes=(Parents(resource="trainings/sessions", parameter="session_id", field="session_id"),),
     )
     yield Resource(path="trainings/trainings", always={"return_expired_memberships": True})
 
@@ -250,13 +224,15 @@ def _of_projects() -> Iterator[Resource]:
     yield Resource(
         path="project_management/exportable_expenses",
         key=(),
-        window=Window(start="start_date", end="end_date", days=90),
-        parent=Parent(
-            resource="project_management/projects",
-            parameter="project_ids[]",
-            field="project_id",
-            chunk=LIST_OF_IDS,
-            label=("name", "project_name"),
+        axes=(
+            Windows(start="start_date", end="end_date", days=90),
+            Parents(
+                resource="project_management/projects",
+                parameter="project_ids[]",
+                field="project_id",
+                chunk=LIST_OF_IDS,
+                label=("name", "project_name"),
+            ),
         ),
     )
 
@@ -264,11 +240,11 @@ def _of_projects() -> Iterator[Resource]:
 def _of_tasks_and_posts() -> Iterator[Resource]:
     yield Resource(
         path="tasks/task_files",
-        parent=Parent(resource="tasks/tasks", parameter="task_id", field="task_id"),
+        axes=(Parents(resource="tasks/tasks", parameter="task_id", field="task_id"),),
     )
     yield Resource(
         path="posts/comments",
-        parent=Parent(resource="posts/posts", parameter="post_ids[]", field="post_id", chunk=LIST_OF_IDS),
+        axes=(Parents(resource="posts/posts", parameter="post_ids[]", field="post_id", chunk=LIST_OF_IDS),),
     )
 
 
@@ -288,28 +264,23 @@ def _of_time_off() -> Iterator[Resource]:
         path="timeoff/french_leave_day_counts",
         key=("leave_id",),
         always={"include_deleted": True},
-        parent=Parent(resource="timeoff/leaves", parameter="leave_ids[]", chunk=LIST_OF_IDS),
+        axes=(Parents(resource="timeoff/leaves", parameter="leave_ids[]", chunk=LIST_OF_IDS),),
     )
     # Its total and limit count employees, and page is not supported.
     yield Resource(path="timeoff/allowance_stats", pagination="cursor")
-    yield Resource(path="timeoff/policy_timelines", parent=_employees("employee_id", chunk=1), today="reference_date")
+    yield Resource(path="timeoff/policy_timelines", axes=(_employees("employee_id", chunk=1),), today="reference_date")
 
 
 def _of_integrations() -> Iterator[Resource]:
     yield Resource(
         path="integrations/sync_runs",
-        setting="integration_uuids",
-        setting_parameter="marketplace_integration_uuid",
-        setting_field="integration_uuid",
+        axes=(_integrations("marketplace_integration_uuid"),),
         since="created_at_gteq",
     )
     yield Resource(
         path="marketplace/installation_settings",
         key=("company_id", "integration_uuid"),
-        parent=_company(),
-        setting="integration_uuids",
-        setting_parameter="integration_uuid",
-        setting_field="integration_uuid",
+        axes=(_company(), _integrations("integration_uuid")),
     )
 
 

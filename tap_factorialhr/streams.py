@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import MaxRecordsLimitException
 from singer_sdk.mapper import SameRecordTransform
@@ -14,9 +14,9 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.dates import as_day, as_text, in_utc
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.fetch import PagesError
-from tap_factorialhr.partitions import as_day
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import StreamMap
+    from singer_sdk.tap_base import Tap
 
     from tap_factorialhr.client import Decode
     from tap_factorialhr.envelope import Row
     from tap_factorialhr.fetch import StreamReading
-    from tap_factorialhr.messages import MessageWriter
     from tap_factorialhr.openapi import JsonSchema
     from tap_factorialhr.partitions import Partition
     from tap_factorialhr.resources import Resource
-    from tap_factorialhr.tap import TapFactorialHR
+    from tap_factorialhr.run import Run
 
 _TEXT: JsonSchema = {"type": ["string", "null"]}
 _TIME_STAMP: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
@@ -61,10 +61,17 @@ LARGEST_BATCH = 1000
 class FactorialStream(Stream):
     """A list resource of the API."""
 
-    def __init__(self, tap: TapFactorialHR, resource: Resource, declared: JsonSchema) -> None:
-        """Take the resource and the schema that the API document declares for its rows."""
+    def __init__(self, tap: Tap, run: Run, resource: Resource, declared: JsonSchema) -> None:
+        """Take what there is to know of a stream.
+
+        Args:
+            tap: For the SDK, which reads settings, catalog and state from it.
+            run: What all streams of the run share.
+            resource: How its resource is read.
+            declared: The schema that the API document declares for its rows.
+        """
         self.resource = resource
-        self._factorial = tap
+        self._run = run
         super().__init__(tap, schema=stream_schema(resource, declared), name=resource.name)
         self.primary_keys = list(resource.key)
         self.replication_key = self._own_replication_key
@@ -75,7 +82,7 @@ class FactorialStream(Stream):
     @property
     def _own_replication_key(self) -> str | None:
         properties = self.schema["properties"]
-        if self.resource.window:
+        if self.resource.windows:
             return "date" if "date" in properties else CHANGE_KEY
         if self.resource.changed_since:
             return "updated_at" if "updated_at" in properties else CHANGE_KEY
@@ -95,7 +102,7 @@ class FactorialStream(Stream):
             return None
         value = state.get("replication_key_value")
         # Never past the start of the run, also where a state was made by hand or by a clock that was wrong.
-        start = self._factorial.started_at.isoformat(timespec="microseconds")
+        start = as_text(self._run.started_at)
         return None if value is None else min(in_utc(str(value)), start)
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401 (the SDK's)
@@ -117,12 +124,17 @@ class FactorialStream(Stream):
         """Its partitions, begun ahead of its turn where that is possible."""
         if self._reading is None:
             since = as_day(self.bookmark) if self.bookmark else None
-            partitions = self._factorial.partitions(self.resource, since, incremental=self.is_incremental)
+            partitions = self._run.partitions(self.resource, since, incremental=self.is_incremental)
             key = self.resource.key[0] if len(self.resource.key) == 1 else None
-            self._reading = self._factorial.fetcher.reading(
+            self._reading = self._run.fetcher.reading(
                 self.name, key, partitions, self.resource.pagination, self._decoder
             )
         return self._reading
+
+    def next_reading(self) -> StreamReading:
+        """What of it can be read ahead of its turn: the keys of its parents while it waits for them."""
+        parents = self.resource.parents
+        return (self._run.parents.awaited(parents) if parents else None) or self.reading
 
     @cached_property
     def _shaper(self) -> Shaper:
@@ -146,7 +158,7 @@ class FactorialStream(Stream):
 
         What the resource does not let us read is reported to the tap, and the run goes on.
         """
-        with self._factorial.progress.turn_of(self.name):
+        with self._run.progress.turn_of(self.name):
             try:
                 with self.get_record_counter() as counter, self.get_sync_timer():
                     newest = self.bookmark
@@ -159,36 +171,36 @@ class FactorialStream(Stream):
                         yield from ()
                     self._finish(newest)
             except UnavailableError as error:
-                self._factorial.report_skipped(self.name, str(error))
+                self._run.report.skip(self.name, str(error))
             except (RejectedError, PagesError) as error:
-                self._factorial.report_failed(self.name, str(error))
+                self._run.report.fail(self.name, str(error))
             except (SlowError, LargeError) as error:
-                if not self.resource.window:
+                if not self.resource.windows:
                     raise
-                self._factorial.report_failed(self.name, str(error))  # Down to one day; other streams may be faster.
+                self._run.report.fail(self.name, str(error))  # Down to one day; other streams may be faster.
 
     def _finish(self, newest: str | None) -> None:
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
-        if self.is_incremental and not self.resource.window and not self._left_out:
-            start = self._factorial.started_at
-            settings = self._factorial.sync_window
+        if self.is_incremental and not self.resource.windows and not self._left_out:
+            start = self._run.started_at
+            settings = self._run.sync
             is_empty = newest is None and not self.rows_written and (settings.start or settings.today) <= settings.today
             if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
-                newest = (start - SAFETY_MARGIN).isoformat(timespec="microseconds")
+                newest = as_text(start - SAFETY_MARGIN)
             if newest is not None:
-                self._move_bookmark(min(newest, start.isoformat(timespec="microseconds")))
+                self._move_bookmark(min(newest, as_text(start)))
         if self.lacks_setting or self._begins_late:
             pass  # Nothing is known of what has gone where nothing was read, or where days before the first were not.
         elif left_out := self._left_out:
-            self._factorial.report_incomplete(self.name, left_out)
+            self._run.report.leave_out(self.name, left_out)
         elif self._stream_version is not None:
             super()._write_activate_version_message(self._stream_version)
-        self._factorial.state_writer.write_state(self.tap_state)
+        self._run.write_state()
 
     @property
     def _left_out(self) -> Counter[str]:
-        parent = self.resource.parent
-        return self.reading.left_out + (self._factorial.parents_left_out(parent) if parent else Counter())
+        parents = self.resource.parents
+        return self.reading.left_out + (self._run.parents.left_out(parents) if parents else Counter())
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""
@@ -200,7 +212,7 @@ class FactorialStream(Stream):
         """
         for partition, page, last in self._pages():
             if self.resource.is_one_listing:
-                self._factorial.progress.expect(self.name, page.meta.total)
+                self._run.progress.expect(self.name, page.meta.total)
             for batch in page.batches(LARGEST_BATCH):
                 yield self._shaper.shape_all(self._complete(batch, partition))
             if last:
@@ -211,28 +223,26 @@ class FactorialStream(Stream):
     @property
     def _begins_late(self) -> bool:
         """Whether rows from before the first day are not read."""
-        return bool(self.resource.window or (self.resource.since and self._factorial.sync_window.start))
+        return bool(self.resource.windows or (self.resource.since and self._run.sync.start))
 
     @property
     def lacks_setting(self) -> bool:
         """Whether there is nothing to read, because the setting that names it is not set."""
         setting = self.resource.setting
-        return setting is not None and not self._factorial.sync_window.values.get(setting)
+        return setting is not None and not self._run.sync.values.get(setting)
 
     def _pages(self) -> StreamReading:
         if self.lacks_setting:
             self.logger.warning("%s: nothing to read without the setting %s", self.name, self.resource.setting)
         reading = self.reading
-        self._factorial.begin_following(self)
+        self._run.begin_after(self)
         return reading
 
     def _complete(self, rows: list[Row], partition: Partition) -> list[Row]:
         """Give rows, in place, what they do not carry themselves; of one that came before, the first is enough."""
-        if partition.fill or partition.lookup:
-            for row in rows:
-                partition.complete(row)
+        partition.complete(rows)
         if self.replication_key == CHANGE_KEY:
-            started = self._factorial.started_at.isoformat(timespec="microseconds")
+            started = as_text(self._run.started_at)
             for row in rows:
                 row[CHANGE_KEY] = started
         if self.resource.may_repeat:
@@ -245,27 +255,28 @@ class FactorialStream(Stream):
 
     def _write_records(self, records: list[dict[str, Any]]) -> None:
         now = datetime.now(UTC)
-        writer = cast("MessageWriter", self._factorial.message_writer)
         for stream_map in self.stream_maps:
             mapped: Iterable[dict[str, Any] | None] = records
             if _changes(stream_map):
                 mapped = (stream_map.transform(dict(record)) for record in records)
             kept = (record for record in mapped if record is not None)
-            writer.write_records(stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version)
+            self._run.writer.write_records(
+                stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
+            )
         self.rows_written += len(records)
-        self._factorial.progress.advance(self.name, len(records))
+        self._run.progress.advance(self.name, len(records))
 
     def _newest(self, newest: str | None, records: list[dict[str, Any]]) -> str | None:
         """The newest change seen so far; time stamps are in one form of fixed width, and compare as strings."""
         key = self.replication_key
-        if key is None or self.resource.window:
+        if key is None or self.resource.windows:
             return newest
         return max(filter(None, (newest, *column(records, key))), default=None)
 
     def _partition_done(self, partition: Partition) -> None:
         if self.is_incremental and partition.bookmark is not None:
             self._move_bookmark(max(partition.bookmark, self.bookmark or ""))
-            self._factorial.state_writer.write_state(self.tap_state)
+            self._run.write_state()
 
     def _move_bookmark(self, value: str) -> None:
         self.stream_state["replication_key"] = self.replication_key
@@ -282,12 +293,3 @@ class FactorialStream(Stream):
 
 def _changes(stream_map: StreamMap) -> bool:
     return type(stream_map) is not SameRecordTransform or bool(stream_map.flattening_enabled)
-
-
-def in_utc(bookmark: str) -> str:
-    """A bookmark in the one form that time stamps have in records; the day of a window stays as it is."""
-    if len(bookmark) == len("2026-01-31"):
-        return bookmark
-    moment = datetime.fromisoformat(bookmark)
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.isoformat(timespec="microseconds")

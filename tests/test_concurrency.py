@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_factorialhr.axes import ChunkOfParents, Parents
 from tap_factorialhr.client import Throttle, UnavailableError
 from tap_factorialhr.envelope import Page
 from tap_factorialhr.fetch import Fetcher
@@ -81,7 +82,8 @@ def test_parents_that_are_gone_take_no_place_of_others() -> None:
             return Page.from_response({"data": [{"id": 1}]})
 
     fetcher = Fetcher(Server(), concurrency=4, pagination="offset", page_size=100)  # type: ignore[arg-type]
-    partitions = [Partition("a/b", parents=(("parent", str(number)),)) for number in range(81)]
+    axis = Parents(resource="a/parents", parameter="parent")
+    partitions = [Partition("a/b", slices=(ChunkOfParents(axis, (str(number),)),)) for number in range(81)]
     try:
         reading = fetcher.reading("children", "id", partitions)
         pages = [page for _, page, _ in reading]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import re
 import subprocess
 import sys
@@ -164,7 +165,21 @@ def test_make_has_every_target_that_is_named() -> None:
             assert name in targets, (document.name, name)
 
 
-def test_the_rooms_of_the_architecture_are_there() -> None:
+def test_the_modules_of_the_architecture_are_there() -> None:
     described = (PROJECT / "docs" / "architecture.md").read_text()
     modules = {path.name for path in (PROJECT / "tap_factorialhr").glob("*.py")} - {"__init__.py"}
     assert set(re.findall(r"^  (\w+\.py) ", described, flags=re.MULTILINE)) == modules
+
+
+def test_imports_do_not_go_round_in_a_circle() -> None:
+    assert len(streams_table.arrows()) > len(list((PROJECT / "tap_factorialhr").glob("[a-z]*.py")))
+
+
+def test_a_circle_of_types_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "tap_factorialhr"
+    package.mkdir()
+    (package / "one.py").write_text("from tap_factorialhr import two\n")
+    (package / "two.py").write_text("if TYPE_CHECKING:\n    from tap_factorialhr.one import Thing\n")
+    monkeypatch.setattr(streams_table, "PROJECT", tmp_path)
+    with pytest.raises(graphlib.CycleError):
+        streams_table.arrows()

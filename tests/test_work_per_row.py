@@ -34,7 +34,7 @@ def calls_of(tap: TapRunner, employees: int) -> int:
             run.sync_all()
         finally:
             sys.setprofile(None)
-        run.fetcher.close()
+        run.sync_run.fetcher.close()
     return calls
 
 

@@ -1,0 +1,178 @@
+"""One run of the tap: what all its streams share, made from the settings as it is needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_factorialhr import openapi
+from tap_factorialhr.axes import Scope, SyncWindow
+from tap_factorialhr.client import Client, Session
+from tap_factorialhr.fetch import Fetcher
+from tap_factorialhr.parents import ParentKeys
+from tap_factorialhr.partitions import Partitions
+from tap_factorialhr.report import Report
+from tap_factorialhr.resources import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
+
+    import requests
+
+    from tap_factorialhr.auth import FactorialAuthenticator
+    from tap_factorialhr.axes import Parents
+    from tap_factorialhr.fetch import StreamReading
+    from tap_factorialhr.messages import MessageWriter
+    from tap_factorialhr.progress import Progress
+    from tap_factorialhr.resources import Resource
+
+LONGEST_CONNECT = 30.0
+"""Seconds to connect at the most; ``request_timeout`` is for the answer."""
+
+
+class Readable(Protocol):
+    """A stream, as others see it that are read before it."""
+
+    def next_reading(self) -> StreamReading:
+        """What of it can be read now, ahead of its turn."""
+
+
+class Run:
+    """What the streams of one run share.
+
+    Attributes:
+        started_at: When the run began; no bookmark goes past it.
+        sync: Which rows the settings ask for.
+        writer: Writes their records.
+        write_state: Writes a STATE message.
+        report: What became of them.
+        order: The streams that are to be read, in the order of their turns.
+    """
+
+    def __init__(  # noqa: PLR0913 (each is needed, all by name)
+        self,
+        config: Mapping[str, Any],
+        *,
+        started_at: datetime,
+        start: date | None,
+        writer: MessageWriter,
+        write_state: Callable[[], None],
+        user_agent: str,
+        check: Callable[[], None],
+    ) -> None:
+        """Take what the run follows from; nothing is opened or sent yet.
+
+        Args:
+            config: The settings, checked, with defaults for those left out.
+            started_at: The present, in UTC.
+            start: The day that ``start_date`` names.
+            writer: Writes records.
+            write_state: Writes a STATE message with what the state is by then.
+            user_agent: What the requests say of who sends them.
+            check: Called while waiting; raises to end the run.
+        """
+        self._config = config
+        self._user_agent = user_agent
+        self._check = check
+        self.started_at = started_at
+        self.sync = SyncWindow(
+            today=started_at.date(),
+            start=start,
+            lookback=config.get("lookback_days"),
+            length=config.get("window_days"),
+            values={"integration_uuids": config.get("integration_uuids") or ()},
+        )
+        self.writer = writer
+        self.write_state = write_state
+        self.report = Report(on_forbidden=config.get("on_forbidden", "skip"))
+        self.parents = ParentKeys(self._reading_of_keys)
+        self.order: Sequence[Readable] = ()
+
+    # Requests
+
+    @cached_property
+    def _timeout(self) -> tuple[float, float]:
+        seconds = float(self._config["request_timeout"])
+        return min(seconds, LONGEST_CONNECT), seconds
+
+    @cached_property
+    def session(self) -> requests.Session:
+        """The HTTP session of all requests."""
+        session = Session(
+            self._config["base_url"],
+            connections=self._config["concurrency"] + 1,
+            ca_bundle=self._config.get("ca_bundle"),
+        )
+        session.headers["User-Agent"] = self._user_agent
+        session.headers["Accept"] = "application/json"
+        return session
+
+    @cached_property
+    def authenticator(self) -> FactorialAuthenticator:
+        """The authentication method that the settings name."""
+        from tap_factorialhr.auth import make_authenticator  # noqa: PLC0415 (not needed to discover)
+
+        return make_authenticator(
+            self._config, session=self.session, base_url=self._config["base_url"], timeout=self._timeout
+        )
+
+    @cached_property
+    def client(self) -> Client:
+        """What sends all requests."""
+        return Client(
+            base_url=self._config["base_url"],
+            api_version=self._config["api_version"],
+            session=self.session,
+            authenticator=self.authenticator,
+            timeout=self._timeout,
+            max_retries=self._config["max_retries"],
+            concurrency=self._config["concurrency"],
+            parameters=lambda path: self.document.resources[path].parameters,
+        )
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """What reads pages ahead of need, for all streams."""
+        return Fetcher(
+            self.client,
+            concurrency=self._config["concurrency"],
+            pagination=self._config["pagination"],
+            page_size=self._config["page_size"],
+            check=self._check,
+        )
+
+    # Resources
+
+    @cached_property
+    def document(self) -> openapi.Document:
+        """The API document of the configured version."""
+        return openapi.load(str(self._config["api_version"]))
+
+    def describe(self, path: str) -> Resource:
+        """All that is known of how a resource is read."""
+        return describe(self.document.resources[path], self.document.schema(path))
+
+    def partitions(self, resource: Resource, since: date | None, *, incremental: bool) -> Partitions:
+        """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
+        listed = self.document.resources[resource.path]
+        return Partitions(
+            resource, Scope(listed=listed, sync=self.sync, since=since, parents=self.parents), incremental
+        )
+
+    def _reading_of_keys(self, parents: Parents) -> StreamReading:
+        resource = self.describe(parents.resource)
+        partitions = self.partitions(resource, None, incremental=False)
+        return self.fetcher.reading(resource.name, parents.key, partitions, resource.pagination)
+
+    # Turns
+
+    @property
+    def progress(self) -> Progress:
+        """How far the streams are."""
+        return self.report.progress
+
+    def begin_after(self, current: Readable) -> None:
+        """Let the streams after this one be read ahead; of those that wait for a parent's keys, the keys."""
+        following = self.order[self.order.index(current) + 1 :] if current in self.order else ()
+        self.fetcher.upcoming = [stream.next_reading() for stream in following]
