@@ -36,6 +36,7 @@ format: .venv/.installed ## Format, and mend what can be mended
 
 docs: .venv/.installed ## Write the generated parts of the documents again
 	$(BIN)/python -m scripts.streams_table
+	$(BIN)/python -m scripts.data_dictionary
 
 bench: .bench/.installed .meltano/.installed ## Measure, side by side with others (takes a while)
 	@.bench/venv/bin/python -m benchmarks.run $(ARGS)

@@ -21,6 +21,8 @@ FACTS = Path(__file__).with_name("fields")
 CLASSES = FACTS / "classes.json"
 NOT_PERSONAL = "system"
 """The class above all that is no personal data."""
+PERSON = "user.unique_id"
+"""The class of the ids of people, and of what refers to them."""
 
 
 class Reference(NamedTuple):
@@ -36,9 +38,11 @@ class Field(msgspec.Struct, frozen=True):
     Attributes:
         privacy_class: A data category of fideslang, or an extension of ours.
         special: Whether it is of the special categories of GDPR Article 9, or of Article 10.
-        format: ``date`` or ``date-time``, for text that is one.
+        format: ``date``, ``date-time`` or ``time``, for text that is one.
         unit: What a number counts, such as ``cents``, ``minutes`` or ``percent``.
         refers_to: The field of another stream that this one holds a value of.
+        is_reference: Whether it names a row: ``refers_to``, or a person that may be of several streams. A number
+            that a person has elsewhere, such as that of the payroll, is ``user.unique_id`` but no reference.
     """
 
     privacy_class: str
@@ -46,6 +50,7 @@ class Field(msgspec.Struct, frozen=True):
     format: str | None = None
     unit: str | None = None
     refers_to: Reference | None = None
+    is_reference: bool = False
 
 
 class _Entry(msgspec.Struct, rename={"privacy_class": "class"}, forbid_unknown_fields=True):
@@ -56,7 +61,7 @@ class _Entry(msgspec.Struct, rename={"privacy_class": "class"}, forbid_unknown_f
     format: str | None = None
     unit: str | None = None
     refers_to: str | None = None
-    note: str | None = None
+    reference: bool = True
 
 
 class _Classes(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,6 +114,11 @@ def extensions() -> Mapping[str, str]:
     return _classes().extensions
 
 
+def special_classes() -> tuple[str, ...]:
+    """The classes that are special by themselves, with all that is below them."""
+    return tuple(_classes().special)
+
+
 def covers(wider: str, privacy_class: str) -> bool:
     """Whether a class is another one or stands above it.
 
@@ -138,10 +148,11 @@ def _domain(domain: str) -> dict[str, dict[str, Field]]:
 
 def _field(entry: str | _Entry) -> Field:
     if isinstance(entry, str):
-        return Field(entry, _is_special(entry))
+        entry = _Entry(entry)
     refers_to = Reference(*entry.refers_to.split(".")) if entry.refers_to else None
     special = entry.special or _is_special(entry.privacy_class)
-    return Field(entry.privacy_class, special, entry.format, entry.unit, refers_to)
+    is_reference = refers_to is not None or (entry.reference and covers(PERSON, entry.privacy_class))
+    return Field(entry.privacy_class, special, entry.format, entry.unit, refers_to, is_reference)
 
 
 @cache

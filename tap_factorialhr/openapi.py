@@ -1,7 +1,7 @@
 """The API document: which list resources there are, their parameters, and what their rows look like.
 
-The documents lie beside this module as ``openapi/<version>.json``; ``openapi/formats.json`` adds which plain
-strings are dates and time stamps (API notes, "formats.json"). A newer version of the API is one more file here.
+The documents lie beside this module as ``openapi/<version>.json``. A newer version of the API is one more file here.
+Which plain strings are dates and time stamps they do not say: ``fields`` does, field by field.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tap_factorialhr import fields
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from tap_factorialhr.fields import Field
 
 DOCUMENTS = Path(__file__).with_name("openapi")
 DEFAULT_VERSION = "2026-10-01"
@@ -69,11 +73,10 @@ def is_id(field: str) -> bool:
 class Document:
     """One version of the API document."""
 
-    def __init__(self, raw: Mapping[str, Any], formats: Mapping[str, Mapping[str, str]]) -> None:
-        """Take the decoded document and the formats by schema and field."""
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        """Take the decoded document."""
         self._raw = raw
         self._schemas: Mapping[str, Any] = raw["components"]["schemas"]
-        self._formats = formats
 
     @cached_property
     def resources(self) -> dict[str, ListResource]:
@@ -91,7 +94,26 @@ class Document:
         Raises:
             KeyError: The document has no such list resource.
         """
-        return self._object(self.resources[resource].row, nested=False)
+        properties = self._schemas[self.resources[resource].row].get("properties", {})
+        return {"type": "object", "properties": self._fields(properties, fields.of_resource(resource), "")}
+
+    def values(self, resource: str) -> dict[str, tuple[str, ...]]:
+        """The values that the document names for fields of a resource, by field, dotted where nested.
+
+        They are what the document knows, and never all that comes: enumerations change between versions.
+
+        Raises:
+            KeyError: The document has no such list resource.
+        """
+        return dict(self._values(self._schemas[self.resources[resource].row], ""))
+
+    def _values(self, raw: Mapping[str, Any], path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        while "$ref" in raw or "items" in raw:
+            raw = self._schemas[raw["$ref"].rpartition("/")[2]] if "$ref" in raw else raw["items"]
+        if "enum" in raw:
+            yield path, tuple(raw["enum"])
+        for name, inner in raw.get("properties", {}).items():
+            yield from self._values(inner, f"{path}.{name}" if path else name)
 
     def _list_resource(self, path: str, operation: Mapping[str, Any]) -> ListResource:
         answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
@@ -99,31 +121,25 @@ class Document:
         parameters = (_parameter(raw) for raw in operation.get("parameters", ()) if raw["in"] == "query")
         return ListResource(path, {parameter.name: parameter for parameter in parameters}, row)
 
-    def _object(self, name: str, *, nested: bool) -> JsonSchema:
-        formats = self._formats.get(name, {})
-        properties = {
-            field: self._field(field, raw, formats.get(field))
-            for field, raw in self._schemas[name].get("properties", {}).items()
-        }
-        return {"type": ["object", "null"] if nested else "object", "properties": properties}
+    def _fields(self, properties: Mapping[str, Any], facts: Mapping[str, Field], within: str) -> JsonSchema:
+        return {name: self._field(name, raw, facts, within + name) for name, raw in properties.items()}
 
-    def _field(  # noqa: PLR0911 (one return per kind)
-        self, field: str, raw: Mapping[str, Any], format_: str | None = None
-    ) -> JsonSchema:
+    def _field(self, field: str, raw: Mapping[str, Any], facts: Mapping[str, Field], path: str) -> JsonSchema:  # noqa: PLR0911 (one return per kind)
         if "$ref" in raw:
-            return self._object(raw["$ref"].rpartition("/")[2], nested=True)
+            properties = self._schemas[raw["$ref"].rpartition("/")[2]].get("properties", {})
+            return {"type": ["object", "null"], "properties": self._fields(properties, facts, f"{path}.")}
         kind = _type(raw)
         if kind == "array":
             items = raw.get("items") or {}
-            return {"type": ["array", "null"], "items": self._field(field, items)}
+            return {"type": ["array", "null"], "items": self._field(field, items, facts, path)}
         if kind == "object":
-            properties = {name: self._field(name, inner) for name, inner in raw.get("properties", {}).items()}
+            properties = self._fields(raw.get("properties", {}), facts, f"{path}.")
             return {"type": ["object", "null"], **({"properties": properties} if properties else {})}
         if is_id(field):
             return {"type": ["string", "null"]}
         if kind is None:
             return {}
-        if kind == "string" and (format_ := _evident_format(field, format_)):
+        if kind == "string" and (format_ := _evident_format(field, facts.get(path))):
             return {"type": ["string", "null"], "format": format_}
         return {"type": [kind, "null"]}
 
@@ -144,14 +160,12 @@ def _type(raw: Mapping[str, Any]) -> str | None:
     return kind if kind is None else str(kind)
 
 
-def _evident_format(field: str, declared: str | None) -> str | None:
-    """The format of a string, only where there is evidence: a typed client's, or a name that has one meaning."""
+def _evident_format(field: str, known: Field | None) -> str | None:
+    """The format of a string, only where there is evidence: what is known of it, or else a name of one meaning."""
     if field in _CLOCKS:  # Times of day in some resources and versions, time stamps in others.
         return None
-    if declared in {"date", "date-time"}:
-        return declared
-    if declared:
-        return None
+    if known:
+        return known.format if known.format in {"date", "date-time"} else None
     if field in {"created_at", "updated_at"}:
         return "date-time"
     return "date" if field.endswith("_on") else None
@@ -170,5 +184,4 @@ def load(version: str = DEFAULT_VERSION) -> Document:
     Returns:
         The vendored document of that version, or the nearest older one.
     """
-    formats = msgspec.json.decode((DOCUMENTS / "formats.json").read_bytes())
-    return Document(msgspec.json.decode(_nearest(version).read_bytes()), formats)
+    return Document(msgspec.json.decode(_nearest(version).read_bytes()))

@@ -1,7 +1,7 @@
 """What the rows of each resource look like, read from the API document itself.
 
 The tap's own reading of the document (``Document.schema``) is not used: a mistake in it must not be mirrored
-in what tests it. Only the list of resources and their parameters are shared.
+in what tests it. Only the list of resources and their parameters are shared, and which strings are dates.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tap_factorialhr import openapi
+from tap_factorialhr import fields, openapi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +42,10 @@ class Shape:
 
 
 @cache
-def _raw(version: str) -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, str]]]:
+def _schemas(version: str) -> Mapping[str, Any]:
     document = msgspec.json.decode((openapi.DOCUMENTS / f"{version}.json").read_bytes())
-    formats = msgspec.json.decode((openapi.DOCUMENTS / "formats.json").read_bytes())
-    return document["components"]["schemas"], formats
+    schemas: Mapping[str, Any] = document["components"]["schemas"]
+    return schemas
 
 
 @cache
@@ -55,16 +55,15 @@ def row(resource: str, version: str = openapi.DEFAULT_VERSION) -> Mapping[str, S
     Raises:
         KeyError: The document has no such list resource.
     """
-    return _fields(openapi.load(version).resources[resource].row, version, 0)
+    formats = {name: known.format for name, known in fields.of_resource(resource).items()}
+    return _fields(openapi.load(version).resources[resource].row, version, formats, 0)
 
 
-def _fields(name: str, version: str, depth: int) -> Mapping[str, Shape]:
-    schemas, formats = _raw(version)
-    schema = schemas[name]
+def _fields(name: str, version: str, formats: Mapping[str, str | None], depth: int) -> Mapping[str, Shape]:
+    schema = _schemas(version)[name]
     required = frozenset(schema.get("required", ()))
-    known = formats.get(name, {})
     return {
-        key: _shape(raw, known.get(key) or _plain_format(key), key in required, version, depth)
+        key: _shape(raw, formats.get(key) or _plain_format(key), key in required, version, depth)
         for key, raw in schema.get("properties", {}).items()
     }
 
@@ -72,8 +71,8 @@ def _fields(name: str, version: str, depth: int) -> Mapping[str, Shape]:
 def _shape(raw: Mapping[str, Any], format_: str | None, required: bool, version: str, depth: int) -> Shape:  # noqa: FBT001 - a fact of the field, passed on by position through a recursion
     if "$ref" in raw:
         name = raw["$ref"].rpartition("/")[2]
-        fields = _fields(name, version, depth + 1) if depth < _TOO_DEEP else {}
-        return Shape("object", required=required, fields=fields)
+        inner = _fields(name, version, {}, depth + 1) if depth < _TOO_DEEP else {}
+        return Shape("object", required=required, fields=inner)
     kind = raw.get("type", "unknown")
     if kind == "array":
         item = _shape(raw.get("items", {}), None, required, version, depth + 1)
