@@ -117,7 +117,7 @@ def tap(tmp_path: Path) -> TapRunner:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(Company(employees=12)) as sandbox:
+    with Sandbox(Company(employees=12, untidy=True)) as sandbox:
         yield sandbox
 
 

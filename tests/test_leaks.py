@@ -32,7 +32,7 @@ WAYS = ("api_key", "access_token", "refresh_token", "token_file")
 
 @pytest.fixture
 def company() -> Iterator[Sandbox]:
-    with Sandbox(Company(employees=4)) as sandbox:
+    with Sandbox(Company(employees=4, untidy=True)) as sandbox:
         sandbox.api_key = SECRETS["api_key"]
         sandbox.oauth.client_id = SECRETS["client_id"]
         sandbox.oauth.client_secret = SECRETS["client_secret"]

@@ -60,7 +60,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("meltano")
     with (
-        Sandbox(Company(employees=12)) as sandbox,
+        Sandbox(Company(employees=12, untidy=True)) as sandbox,
         TemporaryDirectory() as data,  # beside pytest's own directories, which nobody else may pass through
         embedded_postgres(Path(data) / "postgres") as url,
     ):

@@ -27,7 +27,7 @@ def _free_port() -> int:
 
 
 # The class is made, and its tests named, before any fixture runs: only the port has to be known by then.
-SANDBOX = Sandbox(Company(employees=5), port=_free_port())
+SANDBOX = Sandbox(Company(employees=5, untidy=True), port=_free_port())
 
 StandardTests = get_tap_test_class(
     TapFactorialHR,

@@ -73,7 +73,7 @@ def _ordered(rows: list[dict[str, Any]], key: Iterable[str]) -> list[dict[str, A
 @pytest.mark.parametrize("integer_ids", [False, True])
 def test_every_row_of_every_stream_arrives_exactly_once(tmp_path: Path, pagination: str, integer_ids: bool) -> None:
     tap = TapRunner(tmp_path)
-    with Sandbox(Company(employees=30, integer_ids=integer_ids)) as sandbox:
+    with Sandbox(Company(employees=30, integer_ids=integer_ids, untidy=True)) as sandbox:
         run = tap(config_for(sandbox, pagination=pagination, page_size=20))
         assert run.code == 0, run.stderr
         assert differences(sandbox.company, run) == []
@@ -90,7 +90,7 @@ def test_every_row_of_every_stream_arrives_exactly_once(tmp_path: Path, paginati
 
 
 def test_ids_past_two_to_the_53_keep_every_digit(tap: TapRunner) -> None:
-    with Sandbox(Company(employees=3, integer_ids=True)) as sandbox:
+    with Sandbox(Company(employees=3, integer_ids=True, untidy=True)) as sandbox:
         config = config_for(sandbox)
         run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
         rows = sandbox.company.rows("employees/employees")

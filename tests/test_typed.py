@@ -158,7 +158,7 @@ def test_a_record_as_a_dictionary_is_what_is_written() -> None:
 
 
 def test_streams_take_the_short_way_and_none_of_its_records_shows_it(tap: TapRunner) -> None:
-    with Sandbox(Company(employees=5)) as sandbox:
+    with Sandbox(Company(employees=5, untidy=True)) as sandbox:
         config = config_for(sandbox)
         catalog = tap.catalog(config, "employees", "teams")
         typed = tap(config, catalog=catalog)

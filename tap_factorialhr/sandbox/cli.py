@@ -19,6 +19,7 @@ _NO_EXTRA = "the sandbox needs its extra: pip install 'tap-factorialhr[sandbox]'
 @click.option("--employees", type=click.IntRange(min=1), default=50, help="How many people the company has.")
 @click.option("--seed", type=int, default=1, help="Another seed gives another company.")
 @click.option("--integer-ids", is_flag=True, help="Ids as integers, as before version 2026-07-01.")
+@click.option("--untidy", is_flag=True, help="Now and then break the promises of the API document.")
 @click.option("--host", default="127.0.0.1", help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8899, help="0 takes a free one.")
 @click.option("--latency", type=click.FloatRange(min=0), default=0.0, help="Seconds before each answer.")
@@ -46,6 +47,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     employees: int,
     seed: int,
     integer_ids: bool,
+    untidy: bool,
     host: str,
     port: int,
     latency: float,
@@ -72,7 +74,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     sandbox = Sandbox(
-        Company(employees, seed, integer_ids=integer_ids),
+        Company(employees, seed, integer_ids=integer_ids, untidy=untidy),
         port=port,
         host=host,
         latency=latency,

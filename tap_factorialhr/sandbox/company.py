@@ -27,6 +27,7 @@ class Company(Identity):
         seed: int = 1,
         *,
         integer_ids: bool = False,
+        untidy: bool = False,
         today: date | None = None,
     ) -> None:
         """Found the company.
@@ -35,12 +36,14 @@ class Company(Identity):
             employees: How many people it has; all large resources grow with it.
             seed: Another seed gives another company.
             integer_ids: Ids as numbers, as before version 2026-07-01, rather than as strings.
+            untidy: Now and then a field is null that the API document promises, and a list or an object is null. The
+                API notes know of such enumerations; clients that trust the document break there, Factorial's own too.
             today: The last day of its records (UTC), by default the present one.
 
         Raises:
             ValueError: There is not one employee.
         """
-        super().__init__(employees, seed, integer_ids=integer_ids, today=today)
+        super().__init__(employees, seed, integer_ids=integer_ids, untidy=untidy, today=today)
         self.lock = RLock()
         self._tables: dict[str, Table] = {}
 

@@ -35,11 +35,19 @@ def _employee(company: Identity, number: int, _employee: int, row: Row, private:
     private["team"] = company.id_of("teams/teams", number % company.count("teams/teams"))
 
 
+_MISSPELT = "beggining_of_day"
+"""Seen beside the right spelling (API notes, "Values"); clients of versions with integer ids know only that one."""
+
+
 def _leave(company: Identity, number: int, _employee: int, row: Row, _private: dict[str, Any]) -> None:
     start = company.today.toordinal() + 45 - number * 13 % 500
     row["start_on"] = values.day(start)
-    row["finish_on"] = None if number % 29 == 11 else values.day(start + number % 9)  # noqa: PLR2004 - an endless one
+    days = number % 9
+    row["finish_on"] = None if number % 29 == 11 else values.day(start + days)  # noqa: PLR2004 - an endless one
+    row["days_taken"] = days + 1
     row["deleted_at"] = row["updated_at"] if number % 11 == 3 else None  # noqa: PLR2004 - a few, spread out
+    if company.integer_ids and not company.untidy and row.get("half_day") == _MISSPELT:
+        row["half_day"] = "beginning_of_day"
     row["leave_type_name"] = words.LEAVE_TYPES[number % company.count("timeoff/leave_types") % 7]
 
 
@@ -53,7 +61,11 @@ def _attribute(company: Identity, number: int, _employee: int, row: Row, private
     row["type"] = kind
     for name in list(row):
         if name.startswith("value_") and not name.startswith(f"value_{kind}"):
-            row[name] = None
+            # Factorial's own client takes no null for a list or an object.
+            if company.untidy or not isinstance(row[name], list | dict):
+                row[name] = None
+            else:
+                del row[name]
 
 
 def _membership(company: Identity, number: int, employee: int, row: Row, _private: dict[str, Any]) -> None:

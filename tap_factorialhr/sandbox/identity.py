@@ -25,12 +25,13 @@ class Identity:
         employees: How many people it has.
         seed: What everything that is left to chance follows from.
         integer_ids: Whether ids are numbers rather than strings.
+        untidy: Whether rows break the promises of the API document here and there.
         today: The last day of its records (UTC).
         company_id: The company's own id.
         integration_uuids: The integrations that it has.
     """
 
-    def __init__(self, employees: int, seed: int, *, integer_ids: bool, today: date | None) -> None:
+    def __init__(self, employees: int, seed: int, *, integer_ids: bool, untidy: bool, today: date | None) -> None:
         """Found the company.
 
         Raises:
@@ -41,6 +42,7 @@ class Identity:
         self.employees = employees
         self.seed = seed
         self.integer_ids = integer_ids
+        self.untidy = untidy
         self.today = today or datetime.now(UTC).date()
         self._numbers = {name: number for number, name in enumerate(sorted(openapi.load().resources))}
         self.integration_uuids = [self.uuid("integration", number) for number in range(2)]

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.sandbox import consistency, relations, shapes, values
-from tap_factorialhr.sandbox.tables import Row, Table
+from tap_factorialhr.sandbox.tables import ABSENT, Row, Table
 
 if TYPE_CHECKING:
     from tap_factorialhr.sandbox.identity import Identity
@@ -59,6 +59,8 @@ KEPT = frozenset(
 _NULLS = 0.1
 _MISSING = 0.01
 _RARE = 0.08
+_UNTIDY = {"unknown": 0.25}
+_NEVER_NULL = frozenset({"array", "object"})  # Factorial's own client reads null as the one or the other, and breaks.
 _PEOPLE = frozenset({relations.EMPLOYEES, relations.ACCESS})
 
 
@@ -77,7 +79,7 @@ class RowMaker:
         self._rng = Random(f"{company.seed}:{resource}")
         self._private: dict[int, dict[str, Any]] = {}
         self._plan = [
-            (name, self._field(name, shape), self._chance(name, shape)) for name, shape in self._shape.items()
+            (name, self._field(name, shape), *self._chances(name, shape)) for name, shape in self._shape.items()
         ]
         self._yesterday = values.stamp(values.noon(company.today - timedelta(days=1)))
 
@@ -86,17 +88,29 @@ class RowMaker:
         count = self._company.count(self._resource)
         rows = [self.row(number) for number in range(count)]
         keys = [self._company.key_of(self._resource, number) for number in range(count)]
-        return Table(rows, keys, self._private, self.row, count)
+        blank = {name: self._blank(name, shape) for name, shape in self._shape.items()}
+        return Table(rows, keys, self._private, self.row, count, blank)
 
-    def _chance(self, name: str, shape: Shape) -> float:
-        """How often a field is null."""
+    def _chances(self, name: str, shape: Shape) -> tuple[float, float]:
+        """How often a field is missing, and how often it is null."""
         if name in KEPT:
-            return 0.0
-        if values.is_rare(name) and shape.kind != "boolean":
-            return 1 - _RARE
+            return 0.0, 0.0
+        is_rare = values.is_rare(name) and shape.kind != "boolean"
         if shape.required:
-            return 0.02 if shape.values else 0.0  # An enum is null where the document says it never is.
-        return _NULLS
+            if not self._company.untidy:
+                return 0.0, 0.0
+            return 0.0, 1 - _RARE if is_rare else _UNTIDY.get(shape.kind, 0.02 if shape.values else 0.0)
+        if shape.kind in _NEVER_NULL and not self._company.untidy:
+            return 1 - _RARE if is_rare else _NULLS, 0.0
+        return (0.0, 1 - _RARE) if is_rare else (_MISSING, _NULLS - _MISSING)
+
+    def _blank(self, name: str, shape: Shape) -> Any:  # noqa: ANN401 - a JSON value
+        """What stands in a field that no parameter asks for."""
+        if name == "inputed_minutes":
+            return 0  # Minutes that are not computed are 0.
+        if shape.kind not in _NEVER_NULL or self._company.untidy:
+            return None
+        return [] if shape.required else ABSENT
 
     def _field(self, name: str, shape: Shape) -> values.Maker:
         if name == "id":
@@ -107,19 +121,23 @@ class RowMaker:
         if target and shape.kind == "array":
             return self._references(target)
         if target:
-            return self._reference(target, name)
+            return self._reference(target, name, is_promised=shape.required and not self._company.untidy)
         if name.endswith("uuid"):
             return self._uuids(name)
         return values.of(self._resource, name, shape, self._company.today)
 
-    def _reference(self, target: str, name: str) -> values.Maker:  # noqa: PLR0911 - one line a kind of target
+    def _reference(self, target: str, name: str, *, is_promised: bool) -> values.Maker:  # noqa: PLR0911 - one line a kind of target
         company, count = self._company, self._size(target)
         if target in _PEOPLE:
             if name in relations.OWN:
                 return lambda _rng, _number, employee: company.id_of(target, employee)
-            return lambda _rng, _number, employee: company.id_of(target, employee // 8) if employee else None
+            return lambda _rng, _number, employee: (
+                company.id_of(target, employee // 8) if employee or is_promised else None
+            )
         if target == relations.COMPANY:
             return lambda _rng, _number, _employee: company.company_id
+        if target == self._resource and is_promised:  # Never in a circle, but for the first row.
+            return lambda rng, number, _employee: company.id_of(target, int(rng.random() * number))
         if target == self._resource:  # Never itself, and never in a circle.
             return lambda rng, number, _employee: (
                 company.id_of(target, int(rng.random() * number)) if number and rng.random() < 0.5 else None  # noqa: PLR2004 - about half
@@ -165,11 +183,12 @@ class RowMaker:
         """Make the row of that number. Rows have to be made in order to be the same every time."""
         rng, employee = self._rng, self._employee(number)
         row: Row = {}
-        for name, make, null in self._plan:
-            dice = rng.random() if null else 1.0
-            if dice < null:
-                if not (null == _NULLS and dice < _MISSING):
-                    row[name] = None
+        for name, make, missing, null in self._plan:
+            dice = rng.random() if missing or null else 1.0
+            if dice < missing:
+                continue
+            if dice < missing + null:
+                row[name] = None
                 continue
             row[name] = make(rng, number, employee)
         self._mend(number, employee, row)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Row = dict[str, Any]
 
-_BLANK = {"inputed_minutes": 0}  # What is not asked for is null, but minutes that are not computed are 0.
+ABSENT: Any = object()
+"""What stands for a field that is left out of a row."""
 
 
 @dataclass(slots=True)
@@ -23,6 +24,7 @@ class Table:
         rows: The rows, sorted by key.
         keys: What a row is sorted and found by: its id as a number, or its place where rows have no id.
         private: What the API knows of a row but does not show: the parent, a state, the time of change.
+        blank: What stands in a field that no parameter asks for, if not null.
         version: Grows with each change.
         encoded: Rows as JSON, by the fields that are blanked and the key; emptied of what has changed.
     """
@@ -32,6 +34,7 @@ class Table:
     private: dict[int, dict[str, Any]]
     make: Callable[[int], Row]
     made: int
+    blank: Mapping[str, Any]
     version: int = 0
     encoded: dict[frozenset[str], dict[int, bytes]] = field(default_factory=dict)
 
@@ -42,12 +45,13 @@ class Table:
             rows.pop(key, None)
 
     def json(self, index: int, blank: frozenset[str]) -> bytes:
-        """One row as JSON, with some of its fields null."""
+        """One row as JSON, with some of its fields blank."""
         rows = self.encoded.setdefault(blank, {})
         key = self.keys[index]
         if key not in rows:
             row = self.rows[index]
             if blank:
-                row = {name: _BLANK.get(name) if name in blank else value for name, value in row.items()}
+                shown = {name: self.blank.get(name) if name in blank else value for name, value in row.items()}
+                row = {name: value for name, value in shown.items() if value is not ABSENT}
             rows[key] = msgspec.json.encode(row)
         return rows[key]

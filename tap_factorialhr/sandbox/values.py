@@ -194,14 +194,14 @@ def _by_kind(name: str, shape: Shape, today: date) -> Maker:  # noqa: PLR0911 - 
         case "array" | "object":
             return _nested(name, shape, today)
         case _:
-            return lambda rng, _number, _employee: rng.choice((1, "1.5", None, {"value": 2}))
+            return lambda rng, _number, _employee: rng.choice((1, "1.5", {"value": 2}))
 
 
 def _integer(name: str) -> Maker:
-    if name in {"position", "order"} or name.endswith("number"):
-        return lambda _rng, number, _employee: number + 1
     if name == "age_number":
         return lambda rng, _number, _employee: 20 + int(rng.random() * 45)
+    if name in {"position", "order"} or name.endswith("number"):
+        return lambda _rng, number, _employee: number + 1
     if "year" in name:
         return lambda rng, _number, _employee: 2020 + int(rng.random() * 7)
     top = 500_000 if "cents" in name or "amount" in name else 480
