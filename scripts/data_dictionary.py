@@ -208,7 +208,8 @@ CLASSES = """\
 * **special**: a special category of GDPR Article 9, or data of Article 10. Some references are special as well, where
   a join would tell what the class is about: `leave_type_id` says who was ill.
 * **unit**: what a number counts, where the API's documentation says so. Empty means that it does not say.
-* **refers to**: the stream and the field of it that the value is found in. `tax_id`, `issuer_tax_id` and `external_id`
+* **refers to**: the stream and the field of it that the value is found in. Ids of rows that no stream has, or that
+  may be of several streams, refer to nothing one can name. `tax_id`, `issuer_tax_id` and `external_id`
   refer to nothing here, whatever their names seem to say.
 * **values**: those that the API document names; others may come.
 

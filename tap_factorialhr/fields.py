@@ -41,7 +41,7 @@ class Field(msgspec.Struct, frozen=True):
         format: ``date``, ``date-time`` or ``time``, for text that is one.
         unit: What a number counts, such as ``cents``, ``minutes`` or ``percent``.
         refers_to: The field of another stream that this one holds a value of.
-        is_reference: Whether it names a row: ``refers_to``, or a person that may be of several streams. A number
+        is_reference: Whether it names a row, also one of no stream, or one that may be of several streams. A number
             that a person has elsewhere, such as that of the payroll, is ``user.unique_id`` but no reference.
     """
 
@@ -61,7 +61,7 @@ class _Entry(msgspec.Struct, rename={"privacy_class": "class"}, forbid_unknown_f
     format: str | None = None
     unit: str | None = None
     refers_to: str | None = None
-    reference: bool = True
+    reference: bool | None = None  # Said only where neither `refers_to` nor the class tells.
 
 
 class _Classes(msgspec.Struct, forbid_unknown_fields=True):
@@ -151,7 +151,9 @@ def _field(entry: str | _Entry) -> Field:
         entry = _Entry(entry)
     refers_to = Reference(*entry.refers_to.split(".")) if entry.refers_to else None
     special = entry.special or _is_special(entry.privacy_class)
-    is_reference = refers_to is not None or (entry.reference and covers(PERSON, entry.privacy_class))
+    is_reference = entry.reference
+    if is_reference is None:
+        is_reference = refers_to is not None or covers(PERSON, entry.privacy_class)
     return Field(entry.privacy_class, special, entry.format, entry.unit, refers_to, is_reference)
 
 
