@@ -1,0 +1,103 @@
+"""Bring in another version of the API document: as facts, with what changed, and with what somebody has to decide.
+
+.venv/bin/python -m scripts.api_document 2027-01-01              # from Factorial's own address
+.venv/bin/python -m scripts.api_document 2027-01-01 --file FILE  # from a file
+.venv/bin/python -m scripts.api_document 2027-01-01 --dry-run    # write nothing, only say what would change
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from scripts.api_changes import compare
+from scripts.api_facts import DocumentError, facts_of
+from tap_factorialhr.openapi import DOCUMENTS
+
+ADDRESS = "https://api.factorialhr.com/oas/"
+"""Where Factorial serves the document, without a login (API notes, the table of files)."""
+TIMEOUT = 60
+"""Seconds to wait for it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Bring one version in.
+
+    Returns:
+        The exit code: 0, or 1 where the document cannot be had or used.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        raw = _read(options.file) if options.file else _fetch(options.version, options.address)
+        facts = facts_of(raw, options.version)
+        before = newest_before(options.version, options.into)
+        told = compare(json.loads(before.read_text()), facts)
+    except DocumentError as error:
+        print(f"The API document was not brought in: {error}", file=sys.stderr)
+        return 1
+    print(told)
+    if not options.dry_run:
+        target = options.into / f"{options.version}.json"
+        target.write_text(json.dumps(facts, indent=1) + "\n")
+        print(f"Written: {target}")
+    return 0
+
+
+def newest_before(version: str, folder: Path) -> Path:
+    """The file of the newest version before another one, to compare it with.
+
+    Raises:
+        DocumentError: There is none.
+    """
+    older = [file for file in sorted(folder.glob("[0-9]*.json")) if file.stem < version]
+    if not older:
+        raise DocumentError(f"there is no version before {version} in {folder} to compare it with")
+    return older[-1]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Bring in another version of the API document.")
+    parser.add_argument("version", type=_version, help="the version, a date such as 2027-01-01")
+    parser.add_argument("--file", type=Path, help="the document, where it has been fetched by other means")
+    parser.add_argument("--address", default=ADDRESS, help="where to fetch it")
+    parser.add_argument("--into", type=Path, default=DOCUMENTS, help="the folder of the documents")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing")
+    return parser
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise argparse.ArgumentTypeError(f"{text} is no version: one is a date such as 2027-01-01")
+    return text
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401 (JSON is anything)
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise DocumentError(f"{path} is not JSON") from None
+
+
+def _fetch(version: str, address: str) -> Any:  # noqa: ANN401 (JSON is anything)
+    try:
+        answer = requests.get(address, params={"version": version}, timeout=TIMEOUT)
+        answer.raise_for_status()
+        return answer.json()
+    except requests.JSONDecodeError:
+        raise DocumentError(f"what {address} answers is not JSON") from None
+    except requests.HTTPError as error:
+        raise DocumentError(f"{address} answers with HTTP {error.response.status_code}") from None
+    except requests.RequestException as error:
+        raise DocumentError(f"{address} cannot be reached ({type(error).__name__}); fetch it, and use --file") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""Another version of the API document: brought in as facts, with what changed and what is to be decided."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from scripts.api_document import main
+from tap_factorialhr import openapi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NEXT = "2027-01-01"
+SENTENCE = "The person's first name, as it stands in the passport."
+
+
+@pytest.fixture(scope="module")
+def vendored() -> dict[str, Any]:
+    text = (openapi.DOCUMENTS / f"{openapi.DEFAULT_VERSION}.json").read_text()
+    document: dict[str, Any] = json.loads(text.replace(openapi.DEFAULT_VERSION, NEXT))
+    return document
+
+
+@pytest.fixture
+def document(vendored: dict[str, Any]) -> dict[str, Any]:
+    """Ours as the next version, to be changed."""
+    return copy.deepcopy(vendored)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The documents before."""
+    into = tmp_path / "documents"
+    into.mkdir()
+    source = openapi.DOCUMENTS / f"{openapi.DEFAULT_VERSION}.json"
+    (into / source.name).write_bytes(source.read_bytes())
+    return into
+
+
+@pytest.fixture
+def bring_in(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(document: object, *arguments: str) -> tuple[int, str]:
+        file = tmp_path / "new.json"
+        file.write_text(document if isinstance(document, str) else json.dumps(document))
+        code = main([NEXT, "--file", str(file), "--into", str(folder), *arguments])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return run
+
+
+def listing(document: dict[str, Any], path: str) -> dict[str, Any]:
+    operation: dict[str, Any] = document["paths"][f"/api/{NEXT}/resources/{path}"]["get"]
+    return operation
+
+
+def row(document: dict[str, Any], path: str) -> dict[str, Any]:
+    answer = listing(document, path)["responses"]["200"]["content"]["application/json"]["schema"]
+    name = answer["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
+    schema: dict[str, Any] = document["components"]["schemas"][name]
+    return schema
+
+
+def test_the_same_document_brings_nothing_new(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
+    code, told = bring_in(document)
+    assert code == 0
+    assert "- Nothing that the tap reads." in told
+    assert "To be decided:\n\n- Nothing." in told
+    written = json.loads((folder / f"{NEXT}.json").read_text())
+    assert written["paths"] == document["paths"]
+    assert written["components"] == document["components"]
+
+
+def test_what_changed_is_told_per_stream(bring_in: Any, document: dict[str, Any]) -> None:
+    teams = row(document, "teams/teams")["properties"]
+    teams["budget_in_cents"] = {"type": "integer"}
+    del teams["description"]
+    teams["name"] = {"type": "array", "items": {"type": "string"}}
+    listing(document, "teams/teams")["parameters"].append(
+        {"name": "depth", "in": "query", "required": False, "schema": {"type": "integer"}}
+    )
+    del document["paths"][f"/api/{NEXT}/resources/ats/answers"]
+    code, told = bring_in(document)
+    assert code == 0
+    assert (
+        "- `teams`: new `budget_in_cents` (integer); gone `description`; `name` is now list of string, was string; "
+        "new parameters `depth`." in told
+    )
+    assert "- Gone streams: `ats_answers`." in told
+    assert "- `teams` has fields without a privacy class: `budget_in_cents`." in told
+
+
+def test_nested_fields_and_values_of_enumerations_are_told(bring_in: Any, document: dict[str, Any]) -> None:
+    row(document, "tasks/tasks")["properties"]["status"]["enum"].append("on_hold")
+    row(document, "timeoff/leaves")["properties"]["reviewer"] = {
+        "type": "object",
+        "properties": {"first_name": {"type": "string"}},
+    }
+    _, told = bring_in(document)
+    assert "- `tasks`: `status` also takes `on_hold`." in told
+    assert "new `reviewer` (object), `reviewer.first_name` (string)" in told
+
+
+def test_what_needs_a_decision_is_named(bring_in: Any, document: dict[str, Any]) -> None:
+    listing(document, "teams/teams")["parameters"] += [
+        {"name": "legal_entity_id", "in": "query", "required": True, "schema": {"type": "string"}},
+        {"name": "updated_after", "in": "query", "required": False, "schema": {"type": "string"}},
+    ]
+    new = copy.deepcopy(listing(document, "teams/teams"))
+    schema = copy.deepcopy(row(document, "teams/teams"))
+    del schema["properties"]["id"]
+    document["components"]["schemas"]["desks_desk"] = schema
+    new["responses"]["200"]["content"]["application/json"]["schema"]["properties"]["data"]["items"] = {
+        "$ref": "#/components/schemas/desks_desk"
+    }
+    document["paths"][f"/api/{NEXT}/resources/desks/desks"] = {"get": new}
+    employees = listing(document, "employees/employees")
+    employees["parameters"] = [one for one in employees["parameters"] if one["name"] != "only_active"]
+    _, told = bring_in(document)
+    decisions = told.partition("To be decided:")[2]
+    assert "`desks` has no `id`" in decisions
+    assert "`teams` requires `legal_entity_id`" in decisions
+    assert "`teams` can be asked for changes by `updated_after`" in decisions
+    assert "`employees` does not take `only_active` any more" in decisions
+    assert "- New streams: `desks`." in told
+
+
+def test_no_sentence_comes_in(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
+    document["info"]["description"] = SENTENCE
+    operation = listing(document, "employees/employees")
+    operation |= {"summary": SENTENCE, "description": SENTENCE}
+    operation["parameters"][0] |= {"description": SENTENCE, "example": SENTENCE}
+    field = row(document, "employees/employees")["properties"]["first_name"]
+    field |= {"description": SENTENCE, "title": SENTENCE, "example": SENTENCE, "x-note": SENTENCE}
+    document["paths"][f"/api/{NEXT}/resources/teams/teams"]["post"] = {"description": SENTENCE}
+    document["components"]["schemas"]["unused"] = {"type": "object", "description": SENTENCE}
+    code, told = bring_in(document)
+    assert code == 0
+    assert "- Nothing that the tap reads." in told
+    written = (folder / f"{NEXT}.json").read_text()
+    assert SENTENCE not in written
+    assert "description" in row(json.loads(written), "teams/teams")["properties"], "a field of that name is a fact"
+
+
+def test_the_form_of_openapi_3_0_comes_to_the_same(bring_in: Any, document: dict[str, Any]) -> None:
+    """Nullable types, and a reference in a wrapping."""
+    for schema in document["components"]["schemas"].values():
+        for name, field in schema.get("properties", {}).items():
+            if "$ref" in field:
+                schema["properties"][name] = {"allOf": [field], "nullable": True}
+            else:
+                field["nullable"] = True
+    _, told = bring_in(document)
+    assert "- Nothing that the tap reads." in told
+
+
+def test_a_dry_run_writes_nothing(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
+    code, _ = bring_in(document, "--dry-run")
+    assert code == 0
+    assert [file.stem for file in folder.iterdir()] == [openapi.DEFAULT_VERSION]
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("{", "is not JSON"),
+        ([], "it is no OpenAPI document"),
+        ({"paths": {}}, "it has no lists of resources"),
+        ({"paths": {"/api/2020-01-01/resources/a/b": {}}}, "it is of version 2020-01-01, not of 2027-01-01"),
+    ],
+)
+def test_what_is_no_document_is_one_line_and_writes_nothing(bring_in: Any, bad: object, why: str, folder: Path) -> None:
+    code, told = bring_in(bad)
+    assert code == 1
+    assert why in told
+    assert told.count("\n") == 1
+    assert [file.stem for file in folder.iterdir()] == [openapi.DEFAULT_VERSION]
+
+
+@pytest.fixture
+def address(vendored: dict[str, Any]) -> Iterator[str]:
+    """A server that serves the document as Factorial does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path == f"/oas/?version={NEXT}"
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(vendored).encode() if found else b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/oas/"
+        server.shutdown()
+
+
+def test_it_is_fetched_from_its_address(address: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([NEXT, "--address", address, "--into", str(folder)]) == 0
+    assert (folder / f"{NEXT}.json").exists()
+    assert main(["2027-04-01", "--address", address, "--into", str(folder)]) == 1
+    assert "answers with HTTP 404" in capsys.readouterr().err
