@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr import fields
 from tap_factorialhr.openapi import Document, ListResource
-from tap_factorialhr.resources import RESOURCES, SINCE_FILTERS
+from tap_factorialhr.resources import RESOURCES, SINCE_FILTERS, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +61,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 
 def _streams(document: Mapping[str, Any]) -> dict[str, _Stream]:
-    parsed = Document(document, {})
+    parsed = Document(document)
     schemas = document["components"]["schemas"]
     return {
         path: _Stream(listed, dict(_types(parsed.schema(path))), dict(_enums(schemas, listed.row)))
@@ -91,8 +91,7 @@ def _enums(schemas: Mapping[str, Any], row: str) -> Iterator[tuple[str, frozense
 
 
 def _name(path: str) -> str:
-    domain, _, resource = path.partition("/")
-    return domain if domain == resource else f"{domain}_{resource}"
+    return Resource(path=path).name
 
 
 def _added_and_gone(old: Mapping[str, _Stream], new: Mapping[str, _Stream]) -> Iterator[str]:
@@ -157,8 +156,8 @@ def _decisions(old: Mapping[str, _Stream], new: Mapping[str, _Stream]) -> Iterat
 
 
 def _about_the_key(path: str, after: _Stream) -> Iterator[str]:
-    key = RESOURCES[path].key if path in RESOURCES else ("id",)
-    if missing := [name for name in key if name not in after.types]:
+    resource = RESOURCES.get(path, Resource(path=path))
+    if missing := set(resource.key) - after.types.keys() - set(resource.added_fields):
         yield f"has no {_names(missing)}: name what tells its rows apart in `resources.py`, or nothing."
 
 
@@ -172,7 +171,7 @@ def _about_new_parameters(before: ListResource, after: ListResource) -> Iterator
 
 
 def _about_parameters_gone(path: str, before: ListResource, after: ListResource) -> Iterator[str]:
-    sent = RESOURCES[path].always if path in RESOURCES else {}
+    sent = RESOURCES.get(path, Resource(path=path)).always
     for name in sorted(sent.keys() & before.parameters.keys() - after.parameters.keys()):
         yield f"does not take `{name}` any more, which the tap sends; the API ignores what it does not know."
 

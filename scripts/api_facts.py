@@ -65,7 +65,7 @@ def _reads(paths: Mapping[str, Any], version: str) -> Iterator[tuple[str, Any]]:
                 f"/api/{version}/resources/{domain}/{resource}{one}",
                 {
                     "get": {
-                        "operationId": f"{domain}_{resource}" + ("_one" if one else ""),
+                        "operationId": f"{domain}_{resource}" + ("_id" if one else ""),
                         "tags": [domain],
                         "parameters": parameters,
                         "responses": {"200": {"content": {"application/json": {"schema": _schema(schema)}}}},
