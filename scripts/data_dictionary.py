@@ -20,44 +20,77 @@ if TYPE_CHECKING:
     from tap_factorialhr.streams import FactorialStream
 
 PAGES = PROJECT / "docs" / "data"
-MAIN_STREAMS = (
-    "employees",
-    "teams",
-    "teams_memberships",
-    "companies_legal_entities",
-    "locations",
-    "locations_work_areas",
-    "contracts",
-    "contracts_contract_versions",
-    "contracts_compensations",
-    "job_catalog_levels",
-    "job_catalog_roles",
-    "timeoff_leaves",
-    "timeoff_leave_types",
-    "timeoff_allowances",
-    "timeoff_policies",
-    "timeoff_policy_assignments",
-    "attendance_shifts",
-    "attendance_worked_times",
-    "shift_management_shifts",
-    "expenses",
-    "expenses_expensables",
-    "finance_cost_centers",
-    "finance_cost_center_memberships",
-    "project_management_projects",
-    "project_management_project_workers",
-    "project_management_time_records",
-    "performance_review_processes",
-    "performance_review_evaluations",
-    "performance_review_evaluation_scores",
-    "ats_candidates",
-    "ats_applications",
-    "ats_job_postings",
-    "trainings",
-    "trainings_training_memberships",
-    "documents",
-)
-"""What is in the picture: the streams that most warehouses start from."""
+PICTURES = {
+    "People and places": (
+        "employees",
+        "teams",
+        "teams_memberships",
+        "companies_legal_entities",
+        "locations",
+        "locations_work_areas",
+        "documents",
+        "documents_folders",
+    ),
+    "Contracts and pay": (
+        "employees",
+        "contracts",
+        "contracts_contract_versions",
+        "contracts_compensations",
+        "contracts_taxonomies",
+        "job_catalog_levels",
+        "job_catalog_roles",
+        "payroll_supplements",
+        "compensations_additional_compensations",
+        "compensations_concepts",
+    ),
+    "Time off": (
+        "employees",
+        "timeoff_leaves",
+        "timeoff_leave_types",
+        "timeoff_allowances",
+        "timeoff_allowance_stats",
+        "timeoff_policies",
+        "timeoff_policy_assignments",
+    ),
+    "Working time and projects": (
+        "employees",
+        "attendance_shifts",
+        "attendance_worked_times",
+        "shift_management_shifts",
+        "locations",
+        "project_management_projects",
+        "project_management_subprojects",
+        "project_management_project_workers",
+        "project_management_time_records",
+    ),
+    "Money": (
+        "employees",
+        "expenses_expensables",
+        "expenses",
+        "expenses_mileages",
+        "expenses_per_diems",
+        "finance_categories",
+        "finance_cost_centers",
+        "finance_cost_center_memberships",
+        "finance_contacts",
+        "finance_financial_documents",
+        "procurement_purchase_orders",
+        "procurement_purchase_requests",
+    ),
+    "Hiring, reviews and trainings": (
+        "employees",
+        "ats_job_postings",
+        "ats_candidates",
+        "ats_applications",
+        "ats_feedbacks",
+        "performance_review_processes",
+        "performance_review_evaluations",
+        "performance_review_evaluation_scores",
+        "trainings",
+        "trainings_training_memberships",
+    ),
+}
+"""The streams that most warehouses start from, a few to a picture."""
 
 
 def main(arguments: list[str]) -> int:
@@ -163,26 +196,32 @@ def index(domains: Mapping[str, list[FactorialStream]]) -> str:
             *table(("class and all below it",), special),
             "",
             PICTURE,
-            "```mermaid",
-            *picture([stream for streams in domains.values() for stream in streams]),
-            "```",
-            "",
+            *pictures([stream for streams in domains.values() for stream in streams]),
         )
     )
 
 
-def picture(streams: list[FactorialStream]) -> Iterator[str]:
-    """How the main streams refer to each other, as a Mermaid diagram of entities."""
+def pictures(streams: list[FactorialStream]) -> Iterator[str]:
+    """How the main streams refer to each other, as Mermaid diagrams of entities; no arrow is in two of them."""
     by_name = {stream.name: stream for stream in streams}
-    yield "erDiagram"
-    for name in MAIN_STREAMS:
-        by: dict[str, list[str]] = {}
-        for field, _ in every_field(by_name[name].schema):
-            known = fields.find(by_name[name].resource.path, field)
-            if known and known.refers_to and known.refers_to.stream in MAIN_STREAMS:
-                by.setdefault(known.refers_to.stream, []).append(field)
-        for other, names in by.items():
-            yield f'    {name} }}o--o| {other} : "{", ".join(names)}"'
+    drawn: set[str] = set()
+    for title, names in PICTURES.items():
+        yield from (f"### {title}", "", "```mermaid", "erDiagram")
+        lines = [line for name in names for line in arrows(by_name[name], names) if line not in drawn]
+        drawn.update(lines)
+        yield from (*lines, "```", "")
+
+
+def arrows(stream: FactorialStream, others: tuple[str, ...]) -> Iterator[str]:
+    """What of a stream refers to some others: an arrow for each of them, with two feet where a field is a list."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for field, schema in every_field(stream.schema):
+        known = fields.find(stream.resource.path, field)
+        if known and known.refers_to and known.refers_to.stream in others:
+            foot = "}o--o{" if "items" in schema else "}o--o|"
+            by.setdefault((known.refers_to.stream, foot), []).append(field)
+    for (other, foot), names in by.items():
+        yield f'    {stream.name} {foot} {other} : "{", ".join(names)}"'
 
 
 INTRODUCTION = """\
@@ -229,7 +268,8 @@ Fields of these classes are special:
 PICTURE = """\
 ## How the main streams refer to each other
 
-The label of an arrow names the fields that refer.
+The label of an arrow names the fields that refer. Lists of ids have a foot at both ends. An arrow is drawn once, in the
+first picture that it fits in.
 """
 
 
