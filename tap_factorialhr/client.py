@@ -6,35 +6,30 @@ Safe to use from several threads. Nothing here logs or raises a body, a header o
 from __future__ import annotations
 
 import logging
-import os
-import random
 import re
-import ssl
 import threading
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from contextlib import ExitStack, closing
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import backoff
 import requests
 import urllib3
 
 from tap_factorialhr import decoding
 from tap_factorialhr.envelope import EnvelopeError, Page
-from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
-from tap_factorialhr.watchdog import LONGEST_ANSWER, WatchedAdapter
+from tap_factorialhr.errors import CredentialsError, FactorialError, SessionError
+from tap_factorialhr.throttle import Throttle
+from tap_factorialhr.watchdog import LONGEST_ANSWER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from backoff.types import Details
-
-    from tap_factorialhr.auth import FactorialAuthenticator
-    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.authenticators import FactorialAuthenticator
+    from tap_factorialhr.openapi import Params
+    from tap_factorialhr.retry_policy import RetryPolicy
 
     Decode = Callable[[bytearray], Any]
 
@@ -46,12 +41,6 @@ UNAVAILABLE = frozenset({402, 403, 404, 410})
 """A product that the company has not bought, or rows that the credentials may not see (API notes, "Errors")."""
 GONE = frozenset({"HTTP 404", "HTTP 410"})
 """What an `UnavailableError` says where something is not there (any more)."""
-LONGEST_WAIT = 60.0
-"""Seconds between two tries at the most where the server does not ask for more."""
-LONGEST_RETRY_AFTER = 300.0
-"""Seconds of a ``Retry-After`` that are honoured at the most."""
-RETRY_BUDGET = 1800.0
-"""Seconds after the first try in which one request may be tried again."""
 LARGEST_BODY = 256 * 1024 * 1024
 """Bytes of one decoded answer at the most: unpaginated resources of large companies are the largest."""
 
@@ -115,51 +104,6 @@ class RejectedError(RefusedError):
     """A request that the API takes for wrong (400, 422 and the like)."""
 
 
-class Session(requests.Session):
-    """An HTTP session to one server that keeps to the settings, whatever the environment or the server says.
-
-    Of the environment, a proxy for HTTPS (it sees no more than an encrypted tunnel) and, where no ``ca_bundle`` is
-    set, ``REQUESTS_CA_BUNDLE`` count. It is read once, here, where requests would read it again for every request.
-    """
-
-    def __init__(self, base_url: str, *, connections: int, ca_bundle: str | None = None) -> None:
-        """Take the server, how many connections to keep, and the file of the certificates to trust.
-
-        Raises:
-            ConfigError: The certificates cannot be used, wherever they are named.
-        """
-        super().__init__()
-        environment = self.merge_environment_settings(base_url, {}, stream=None, verify=None, cert=None)
-        self.trust_env = False
-        adapter = WatchedAdapter(pool_connections=2, pool_maxsize=connections)
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
-        # It logs requests with the values of their parameters, and headers that it cannot parse.
-        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-        if base_url.lower().startswith("https://"):
-            self.proxies = environment["proxies"]
-        named = "ca_bundle" if ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-        self.verify = ca_bundle or environment["verify"]
-        if isinstance(self.verify, str):
-            _check_bundle(named, self.verify)
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401 (as requests has it)
-        """Send a request and no other: no cookie is kept, and no redirect followed, nor looked for."""
-        kwargs.pop("allow_redirects", None)
-        options = {"verify": self.verify, "proxies": self.proxies, **kwargs}
-        return self.get_adapter(request.url or "").send(request, **options)
-
-
-def _check_bundle(name: str, path: str) -> None:
-    if not os.path.exists(path):  # noqa: PTH110 (REQUESTS_CA_BUNDLE may be a folder)
-        raise ConfigError(f"{name}: there is no such file")
-    try:
-        if os.path.isfile(path):  # noqa: PTH113
-            ssl.create_default_context(cafile=path)
-    except OSError:
-        raise ConfigError(f"{name}: the file holds no certificates that can be read (PEM)") from None
-
-
 class Client:
     """Sends the tap's requests, all of them reads."""
 
@@ -171,7 +115,7 @@ class Client:
         session: requests.Session,
         authenticator: FactorialAuthenticator,
         timeout: tuple[float, float],
-        max_retries: int,
+        policy: RetryPolicy,
         concurrency: int = 1,
         parameters: Callable[[str], Iterable[str]] = lambda _: (),
     ) -> None:
@@ -183,7 +127,7 @@ class Client:
             session: The HTTP session.
             authenticator: Puts the credentials on each request.
             timeout: Seconds to connect, and seconds between two reads.
-            max_retries: How often a failed request is sent again.
+            policy: When a failed request is sent again.
             concurrency: Requests in flight at the most.
             parameters: The names of the parameters that a resource knows, to tell which one an error is about.
         """
@@ -193,7 +137,7 @@ class Client:
         self._common = session.prepare_request(requests.Request("GET", resources))
         self._authenticator = authenticator
         self._timeout = timeout
-        self._max_retries = max_retries
+        self._policy = policy
         self._parameters = parameters
         self.throttle = Throttle(concurrency)
         self._counting = threading.Lock()
@@ -207,7 +151,7 @@ class Client:
         path: str,
         params: Params,
         *,
-        patient: bool = True,
+        retry_timeouts: bool = True,
         decode: Decode = decoding.decode_answer,
     ) -> Page:
         """Read one page of a resource.
@@ -216,7 +160,7 @@ class Client:
             stream: The stream it is for, named in logs and errors.
             path: ``<domain>/<resource>``.
             params: The query parameters, in order.
-            patient: Whether a time-out is tried again.
+            retry_timeouts: Whether a time-out is tried again.
             decode: Decodes a body; raises ValueError where it is not JSON.
 
         Raises:
@@ -225,49 +169,26 @@ class Client:
             SessionError: The credentials are not accepted.
             RetriableError: It went wrong until the tries or the time ran out.
         """
-
-        def announce(details: Details) -> None:
-            self._count(self.retries, stream)
-            logger.warning(
-                "%s: %s, trying again in %.1f s (%d of %d)",
-                stream,
-                details.get("exception"),
-                details.get("wait", 0.0),
-                details["tries"],
-                self._max_retries,
-            )
-
-        tries = 1
-
-        def note(details: Details) -> None:
-            nonlocal tries
-            tries = details["tries"]
-
-        retrying = backoff.on_exception(
-            _waits,
-            RetriableError,
-            max_tries=self._max_retries + 1,
-            max_time=RETRY_BUDGET,
-            jitter=None,
-            giveup=lambda error: isinstance(error, SlowError) and not patient,
-            on_backoff=announce,
-            on_giveup=note,
-            logger=None,
-        )
-        try:
-            return retrying(self._get)(stream, path, params, decode)
-        except SlowError as error:
-            raise SlowError(f"{stream}: {error}; raise request_timeout, or try again later") from None
-        except RetriableError as error:
-            kind = SlowError if isinstance(error, OverdueError) else RetriableError
-            raise kind(f"{stream}: {error}, given up after {tries - 1} retries; try again later") from None
+        began = time.monotonic()
+        for attempt in count(1):
+            try:
+                return self._get(stream, path, params, decode)
+            except RetriableError as error:
+                may_retry = retry_timeouts or not isinstance(error, SlowError)
+                elapsed = time.monotonic() - began
+                wait = self._policy.wait(attempt, asked=error.retry_after, elapsed=elapsed) if may_retry else None
+                if wait is None:
+                    raise _given_up(stream, error, attempt) from None
+                self._count(self.retries, stream)
+                retries = self._policy.retries
+                logger.warning("%s: %s, trying again in %.1f s (%d of %d)", stream, error, wait, attempt, retries)
+                time.sleep(wait)
+        raise AssertionError  # pragma: no cover (for the type checker)
 
     def _get(self, stream: str, path: str, params: Params, decode: Decode) -> Page:
         with ExitStack() as turn:
             with self.throttle.slot() as began:
-                response, body = self._send(stream, path, params, turn)
-                if response.status_code == requests.codes.unauthorized and self._authenticator.renew(response.request):
-                    response, body = self._send(stream, path, params, turn)
+                response, body = self._exchange(stream, self._request(path, params), turn)
                 if response.status_code == requests.codes.too_many_requests:
                     self.throttle.slow_down(began)
                 self._check_status(stream, path, params, response, body)
@@ -281,10 +202,27 @@ class Client:
             except ValueError as error:
                 raise RetriableError(f"HTTP 200 that is not JSON ({error})") from None
 
-    def _send(self, stream: str, path: str, params: Params, turn: ExitStack) -> tuple[requests.Response, bytearray]:
+    def _exchange(
+        self, stream: str, request: requests.PreparedRequest, turn: ExitStack
+    ) -> tuple[requests.Response, bytearray]:
+        """Send a request as the authentication method has it, and give the answer that counts."""
+        try:
+            with closing(self._authenticator.flow(request)) as flow:
+                following = next(flow)
+                while True:
+                    response, body = self._send(stream, following, turn)
+                    try:
+                        following = flow.send(response)
+                    except StopIteration:
+                        return response, body
+        except CredentialsError as error:
+            raise SessionError(f"{stream}: {error}") from None
+
+    def _send(
+        self, stream: str, request: requests.PreparedRequest, turn: ExitStack
+    ) -> tuple[requests.Response, bytearray]:
         self._count(self.requests, stream)
         try:
-            request = self._request(path, params)
             with self._session.send(request, timeout=self._timeout, allow_redirects=False, stream=True) as response:
                 return response, self._read(stream, response, turn)
         except requests.exceptions.SSLError as error:
@@ -306,7 +244,7 @@ class Client:
     def _request(self, path: str, params: Params) -> requests.PreparedRequest:
         request = self._common.copy()
         request.url = f"{request.url}{path}" + (f"?{urlencode(params)}" if params else "")
-        return self._authenticator.authenticate_request(request)
+        return request
 
     def _read(self, stream: str, response: requests.Response, turn: ExitStack) -> bytearray:
         """The decoded body, within bounds of size and time; of an error no more than its beginning."""
@@ -335,11 +273,6 @@ class Client:
         status = response.status_code
         if status == requests.codes.ok:
             return
-        if status == requests.codes.unauthorized:
-            raise SessionError(
-                f"{stream}: HTTP 401, the API does not accept the credentials; check api_key or access_token, "
-                "or log in again"
-            )
         if status in UNAVAILABLE:
             raise UnavailableError(f"HTTP {status}")
         if (
@@ -347,7 +280,7 @@ class Client:
             or status >= requests.codes.internal_server_error
             or status < requests.codes.multiple_choices
         ):
-            wait = _retry_after(response.headers.get("Retry-After"))
+            wait = self._policy.asked(response.headers.get("Retry-After"))
             if status == requests.codes.too_many_requests or wait:
                 self.throttle.pause(wait or 1.0)
             raise (OverdueError if status in OVERDUE else RetriableError)(f"HTTP {status}", wait)
@@ -378,90 +311,12 @@ def _check_values(stream: str, body: bytearray) -> None:
         )
 
 
-class Throttle:
-    """How many requests may be in flight, and from when on; shared by all threads.
-
-    Each time that the API asks for less (a 429), half as many are allowed, and one more again after as many good
-    answers as are allowed at the time.
-    """
-
-    def __init__(self, most: int) -> None:
-        """Take how many requests may be in flight at the most."""
-        self.allowed = most
-        self._most = most
-        self._in_flight = 0
-        self._until = 0.0
-        self._good = 0
-        self._round = 0
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def slot(self) -> Iterator[int]:
-        """Wait until a request may be sent; it is in flight for as long as this lasts.
-
-        Yields:
-            The round that it belongs to, for `slow_down`.
-        """
-        with self._changed:
-            while (left := self._until - time.monotonic()) > 0 or self._in_flight >= self.allowed:
-                self._changed.wait(left if left > 0 else None)
-            self._in_flight += 1
-            began = self._round
-        try:
-            yield began
-        finally:
-            with self._changed:
-                self._in_flight -= 1
-                self._changed.notify_all()
-
-    def pause(self, seconds: float) -> None:
-        """Let nothing be sent for this many seconds from now, if the pause is not longer already."""
-        with self._changed:
-            self._until = max(self._until, time.monotonic() + seconds)
-
-    def slow_down(self, began: int) -> None:
-        """Allow half as many requests, once for all those that were sent in the same round."""
-        with self._changed:
-            if began == self._round:
-                self._round += 1
-                self._good = 0
-                self.allowed = max(1, self.allowed // 2)
-
-    def note_good(self) -> None:
-        """Count a good answer, and allow one more request when there have been enough of them."""
-        with self._changed:
-            if self.allowed == self._most:
-                return
-            self._good += 1
-            if self._good >= self.allowed:
-                self._good = 0
-                self.allowed += 1
-                self._changed.notify_all()
-
-
-def _waits() -> Generator[float, Any, None]:
-    """Seconds before each retry: twice as many each time, with jitter, and no less than the server asks for."""
-    error = yield 0.0
-    wait = 1.0
-    while True:
-        asked = getattr(error, "retry_after", None) or 0.0
-        # Beyond what is asked for, a little of our own, so that not all threads come back in the same instant.
-        error = yield max(asked, random.uniform(wait / 2, wait))  # noqa: S311
-        wait = min(wait * 2, LONGEST_WAIT)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """The seconds of a ``Retry-After``, which comes as seconds or as a date, capped."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 (NaN)
+def _given_up(stream: str, error: RetriableError, attempts: int) -> RetriableError:
+    """What a person gets to see of the last failure."""
+    if isinstance(error, SlowError):
+        return SlowError(f"{stream}: {error}; raise request_timeout, or try again later")
+    kind = SlowError if isinstance(error, OverdueError) else RetriableError
+    return kind(f"{stream}: {error}, given up after {attempts - 1} retries; try again later")
 
 
 def _named_parameter(names: Iterable[str], body: bytearray) -> str | None:

@@ -15,4 +15,8 @@ class ConfigError(FactorialError):
 
 
 class SessionError(FactorialError):
-    """The way in does not work (any more): credentials, tokens or the token file."""
+    """The authentication does not work (any more): credentials, tokens or the place where they are kept."""
+
+
+class CredentialsError(SessionError):
+    """The API does not accept the credentials of a request."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.client import Client, Decode
     from tap_factorialhr.envelope import Page
-    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.openapi import Params
     from tap_factorialhr.partitions import Partition
 
 logger = logging.getLogger("tap-factorialhr")
@@ -128,7 +128,7 @@ class Fetcher:
     def _get(self, reading: StreamReading, partition: Partition, params: Params) -> Page:
         asked = (*partition.params, *params)
         return self.client.get(
-            reading.stream, partition.path, asked, patient=not partition.can_halve, decode=reading.decode
+            reading.stream, partition.path, asked, retry_timeouts=not partition.can_halve, decode=reading.decode
         )
 
     def _get_sewn(self, reading: StreamReading, partition: Partition, params: Params) -> Page:

@@ -12,8 +12,7 @@ from tap_factorialhr.records import column
 
 if TYPE_CHECKING:
     from tap_factorialhr.envelope import Page, PaginationMeta
-
-Params = tuple[tuple[str, str], ...]
+    from tap_factorialhr.openapi import Params
 
 _LONGEST_CURSOR = 4096
 _SECOND = 2

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_factorialhr import openapi
 from tap_factorialhr.axes import Scope, SyncWindow
-from tap_factorialhr.client import Client, Session
+from tap_factorialhr.client import Client
 from tap_factorialhr.fetch import Fetcher
+from tap_factorialhr.http_session import Session
 from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.report import Report
 from tap_factorialhr.resources import describe
+from tap_factorialhr.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tap_factorialhr.auth import FactorialAuthenticator
+    from tap_factorialhr.authenticators import FactorialAuthenticator
     from tap_factorialhr.axes import Parents
     from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.messages import MessageWriter
@@ -126,7 +128,7 @@ class Run:
             session=self.session,
             authenticator=self.authenticator,
             timeout=self._timeout,
-            max_retries=self._config["max_retries"],
+            policy=RetryPolicy(retries=self._config["max_retries"]),
             concurrency=self._config["concurrency"],
             parameters=lambda path: self.document.resources[path].parameters,
         )

@@ -28,7 +28,7 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType(min_length=1),
         secret=True,
         title="API key",
-        description="An API key. One of the four ways in.",
+        description="An API key. One of the four authentication methods.",
     ),
     th.Property(
         "access_token",

@@ -1,9 +1,10 @@
-"""The four ways in, against a local server whose refresh tokens serve once."""
+"""The authentication methods, against a local server whose refresh tokens serve once."""
 
 from __future__ import annotations
 
 import json
 import logging
+import shutil
 import socket
 import stat
 import threading
@@ -17,10 +18,15 @@ import pytest
 import requests
 
 from tap_factorialhr import auth
-from tap_factorialhr.auth import FactorialAuthenticator, make_authenticator
-from tap_factorialhr.errors import ConfigError, FactorialError, SessionError
-from tap_factorialhr.token_file import TokenFile, digest
-from tests.oauth_server import Fault, OAuthServer, serving
+from tap_factorialhr.auth import make_authenticator
+from tap_factorialhr.authenticators import ApiKeyAuthenticator, FactorialAuthenticator, Flow
+from tap_factorialhr.errors import ConfigError, CredentialsError, FactorialError, SessionError
+from tap_factorialhr.http_session import Session
+from tap_factorialhr.oauth_session import OAuthSession, digest
+from tap_factorialhr.retry_policy import RetryPolicy
+from tap_factorialhr.token_endpoint import Outcome, TokenEndpoint
+from tests.support.http import exchange
+from tests.support.oauth_server import Fault, OAuthServer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,20 +56,25 @@ def server() -> Iterator[OAuthServer]:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "RETRY_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(auth, "TOKEN_POLICY", RetryPolicy(retries=1, first_wait=0.01, longest_asked=30.0))
 
 
-def make(config: dict[str, Any], base_url: str) -> FactorialAuthenticator:
-    return make_authenticator(config, session=requests.Session(), base_url=base_url, timeout=TIMEOUT)
+def make(config: dict[str, Any], base_url: str, timeout: tuple[float, float] = TIMEOUT) -> FactorialAuthenticator:
+    session = Session(base_url, connections=2)
+    return make_authenticator(config, session=session, base_url=base_url, timeout=timeout)
 
 
-def read(authenticator: FactorialAuthenticator, base_url: str, *, renewing: bool = True) -> int:
-    """One request as the tap sends it: after a 401 once more, where there are other credentials."""
+def read(authenticator: FactorialAuthenticator, base_url: str) -> int:
+    """One request as the tap sends it; its status."""
     with requests.Session() as session:
-        response = session.get(f"{base_url}/api/x", auth=authenticator.authenticate_request, timeout=5)
-        if response.status_code == 401 and renewing and authenticator.renew(response.request):
-            response = session.get(f"{base_url}/api/x", auth=authenticator.authenticate_request, timeout=5)
-        return response.status_code
+        return exchange(authenticator, session, requests.Request("GET", f"{base_url}/api/x"))
+
+
+def rejecting(flow: Flow) -> str:
+    """What a request carries the second time, after its first answer was a 401."""
+    answer = requests.Response()
+    answer.status_code = 401
+    return flow.send(answer).headers["Authorization"]
 
 
 def failure(authenticator: FactorialAuthenticator, base_url: str) -> str:
@@ -88,23 +99,19 @@ def prepared(url: str) -> requests.PreparedRequest:
     return requests.Request("GET", url).prepare()
 
 
-class TestWhichWay:
+class TestWhichMethod:
     def test_api_key_goes_into_its_own_header(self, server: OAuthServer) -> None:
-        read(make({"api_key": "the-key"}, server.url), server.url, renewing=False)
+        with pytest.raises(CredentialsError, match="HTTP 401"):
+            read(make({"api_key": "the-key"}, server.url), server.url)
         assert server.reads[0]["x-api-key"] == "the-key"
         assert "Authorization" not in server.reads[0]
 
     def test_access_token_is_used_as_it_is(self, server: OAuthServer) -> None:
         config = {"access_token": "access-0", "token_type": "Other"}
-        assert read(make(config, server.url), server.url) == 401
+        with pytest.raises(CredentialsError, match="HTTP 401"):
+            read(make(config, server.url), server.url)
         assert [sent["Authorization"] for sent in server.reads] == ["Other access-0"]
         assert server.forms == []
-
-    @pytest.mark.parametrize("config", [{"api_key": "the-key"}, {"access_token": "access-0"}])
-    def test_nothing_to_renew(self, config: dict[str, str]) -> None:
-        authenticator = make(config, "https://a.example")
-        request = authenticator.authenticate_request(prepared("https://a.example/x"))
-        assert authenticator.renew(request) is False
 
     @pytest.mark.parametrize(
         ("config", "named"),
@@ -141,7 +148,7 @@ class TestWhichWay:
 
     def test_nulls_are_as_good_as_absent(self) -> None:
         config = dict.fromkeys(auth.SETTINGS) | {"api_key": "k"}
-        assert isinstance(make(config, "https://a.example"), auth.ApiKeyAuthenticator)
+        assert isinstance(make(config, "https://a.example"), ApiKeyAuthenticator)
 
     @pytest.mark.parametrize(
         "url",
@@ -189,7 +196,7 @@ class TestRefresh:
         end = time.monotonic() + 2.4
         statuses = []
         while time.monotonic() < end:
-            statuses.append(read(authenticator, server.url, renewing=False))
+            statuses.append(read(authenticator, server.url))
             time.sleep(0.02)
         assert set(statuses) == {200}
         assert 2 <= len(server.forms) <= 5
@@ -210,10 +217,18 @@ class TestRefresh:
 
     def test_a_thread_that_was_refused_earlier_takes_the_current_token(self, server: OAuthServer) -> None:
         authenticator = make(LOGIN, server.url)
-        rejected = authenticator.authenticate_request(prepared(f"{server.url}/x"))
-        assert authenticator.renew(rejected)
-        assert authenticator.renew(rejected)
+        flows = [authenticator.flow(prepared(f"{server.url}/x")) for _ in range(2)]
+        assert [next(flow).headers["Authorization"] for flow in flows] == ["Bearer access-1"] * 2
+        assert [rejecting(flow) for flow in flows] == ["Bearer access-2"] * 2
         assert len(server.forms) == 2
+
+    def test_a_request_that_is_refused_twice_is_not_sent_a_third_time(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        flow = authenticator.flow(prepared(f"{server.url}/x"))
+        next(flow)
+        rejecting(flow)
+        with pytest.raises(CredentialsError, match="HTTP 401"):
+            rejecting(flow)
 
     @pytest.mark.parametrize(
         "extra",
@@ -236,12 +251,13 @@ class TestRefresh:
     def test_an_answer_without_refresh_token_keeps_the_old_one(self, server: OAuthServer) -> None:
         server.extra = {"refresh_token": None}
         authenticator = make(LOGIN, server.url)
-        request = authenticator.authenticate_request(prepared(f"{server.url}/x"))
+        flow = authenticator.flow(prepared(f"{server.url}/x"))
+        next(flow)
         server.number = 0
-        assert authenticator.renew(request)
+        rejecting(flow)
         assert [form["refresh_token"] for form in server.forms] == ["refresh-0", "refresh-0"]
 
-    def test_a_netrc_is_no_way_in(self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_netrc_does_not_count(self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
         read(make(LOGIN, server.url), server.url)
@@ -288,10 +304,10 @@ class TestRefused:
         assert len(server.forms) == 1
 
     def test_too_many_requests_waits_as_told(self, server: OAuthServer) -> None:
-        server.faults = [Fault(429, headers=(("Retry-After", "0.3"),))]
+        server.faults = [Fault(429, headers=(("Retry-After", "1"),))]
         began = time.monotonic()
         assert read(make(LOGIN, server.url), server.url) == 200
-        assert time.monotonic() - began >= 0.3
+        assert time.monotonic() - began >= 1
 
     def test_an_endless_answer_is_given_up(self, server: OAuthServer) -> None:
         server.faults = [Fault(200, b" " * (3 << 20))]
@@ -336,12 +352,12 @@ class TestLostAnswers:
 
     def test_timeout(self, server: OAuthServer) -> None:
         server.faults = [Fault(silence=0.5), Fault(silence=0.5)]
-        authenticator = make_authenticator(LOGIN, session=requests.Session(), base_url=server.url, timeout=(2.0, 0.1))
+        authenticator = make(LOGIN, server.url, timeout=(2.0, 0.1))
         assert "timed out" in failure(authenticator, server.url)
 
     def test_an_answer_that_drips_comes_to_an_end(self, server: OAuthServer) -> None:
         server.faults = [Fault(body=b"x" * 2_000, drip=0.01)] * 2
-        authenticator = make_authenticator(LOGIN, session=requests.Session(), base_url=server.url, timeout=(2.0, 0.2))
+        authenticator = make(LOGIN, server.url, timeout=(2.0, 0.2))
         began = time.monotonic()
         assert "does not end" in failure(authenticator, server.url)
         assert time.monotonic() - began < 10
@@ -465,11 +481,17 @@ class TestWithTokenFile:
     def test_new_tokens_that_cannot_be_kept_end_the_run(
         self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(TokenFile, "prepare", lambda _: None)  # The place fails just after it was tried.
-        path = tmp_path / "session.json"
-        authenticator = make({**LOGIN, "token_file": str(path)}, server.url)
-        # A directory in the way of the new file holds for root too, whom permissions do not stop.
-        (tmp_path / "session.json.tmp").mkdir()
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        authenticator = make({**LOGIN, "token_file": str(folder / "session.json")}, server.url)
+        refresh = TokenEndpoint.refresh
+
+        def refresh_while_the_folder_goes(endpoint: TokenEndpoint, current: OAuthSession) -> Outcome:
+            outcome = refresh(endpoint, current)
+            shutil.rmtree(folder)
+            return outcome
+
+        monkeypatch.setattr(TokenEndpoint, "refresh", refresh_while_the_folder_goes)
         for _ in range(2):
             message = failure(authenticator, server.url)
             assert "cannot be written" in message

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.axes import ChunkOfParents, Parents
-from tap_factorialhr.client import Throttle, UnavailableError
+from tap_factorialhr.client import UnavailableError
 from tap_factorialhr.envelope import Page
 from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.conftest import Run, TapRunner, config_for
-from tests.test_hostile import client_for
+from tests.support.http import client_for
 
 if TYPE_CHECKING:
-    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.openapi import Params
     from tap_factorialhr.sandbox import RequestRecord
 
 
@@ -90,24 +90,6 @@ def test_parents_that_are_gone_take_no_place_of_others() -> None:
     finally:
         fetcher.close()
     assert (len(pages), reading.left_out) == (41, {"HTTP 404": 40})
-
-
-def test_a_handful_of_429s_brings_concurrency_down_and_good_answers_bring_it_back() -> None:
-    throttle = Throttle(8)
-    with throttle.slot() as first, throttle.slot() as second:
-        throttle.slow_down(first)
-        throttle.slow_down(second)  # sent before the API asked for less: no second reason
-    assert throttle.allowed == 4
-    for _ in range(5):
-        with throttle.slot() as later:
-            throttle.slow_down(later)
-    assert throttle.allowed == 1
-    for _ in range(1 + 2 + 3):
-        throttle.note_good()
-    assert throttle.allowed == 4
-    for _ in range(100):
-        throttle.note_good()
-    assert throttle.allowed == 8
 
 
 def test_a_429_halves_the_requests_in_flight() -> None:

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
-import socket
 import sys
-import threading
 import time
 import tracemalloc
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_factorialhr import client as client_module
-from tap_factorialhr.auth import ApiKeyAuthenticator
-from tap_factorialhr.client import Client, RetriableError, Session, SlowError
+from tap_factorialhr.client import RetriableError, SlowError
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.sandbox import Answer
+from tests.support.http import client_for, head, serving_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import socket
+    from collections.abc import Callable
 
     from tap_factorialhr.sandbox import RequestRecord, Sandbox
     from tests.conftest import Figure, TapRunner
-
-
-@contextlib.contextmanager
-def serving(answer: Callable[[socket.socket], None], seen: list[bytes] | None = None) -> Iterator[str]:
-    """A server whose answers are written byte by byte."""
-
-    def handle(connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            while b"\r\n\r\n" not in (request := connection.recv(65536)):
-                pass
-            if seen is not None:
-                seen.append(request)
-            answer(connection)
-
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=handle, args=(listening.accept()[0],), daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        listening.shutdown(socket.SHUT_RDWR)
 
 
 _PEAK = """
@@ -62,22 +35,6 @@ PEAK = (sys.executable, "-c", _PEAK)
 """Runs a command and prints the most memory that it held, in KiB, as its last line."""
 
 
-def client_for(base_url: str, *, timeout: float = 5, max_retries: int = 0, concurrency: int = 1) -> Client:
-    return Client(
-        base_url=base_url,
-        api_version="2026-10-01",
-        session=Session(base_url, connections=2),
-        authenticator=ApiKeyAuthenticator(base_url, "key"),
-        timeout=(timeout, timeout),
-        max_retries=max_retries,
-        concurrency=concurrency,
-    )
-
-
-def head(*more: str, status: str = "200 OK") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", "Content-Type: application/json", *more, "", ""]).encode()
-
-
 def test_a_body_without_end_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "LARGEST_BODY", 4 << 20)
     sent = [0]
@@ -87,7 +44,7 @@ def test_a_body_without_end_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> 
         while True:
             sent[0] += connection.send(b" " * 65536)
 
-    with serving(answer) as url, pytest.raises(FactorialError, match="teams: an answer is larger than 4 MiB"):
+    with serving_bytes(answer) as url, pytest.raises(FactorialError, match="teams: an answer is larger than 4 MiB"):
         client_for(url).get("teams", "teams/teams", ())
     assert sent[0] < 64 << 20
 
@@ -98,7 +55,7 @@ def test_the_body_of_an_error_is_not_read_to_its_end() -> None:
         while True:
             connection.sendall(b"x" * 65536)
 
-    with serving(answer) as url, pytest.raises(RetriableError, match="teams: HTTP 503"):
+    with serving_bytes(answer) as url, pytest.raises(RetriableError, match="teams: HTTP 503"):
         client_for(url).get("teams", "teams/teams", ())
 
 
@@ -111,7 +68,7 @@ def test_a_small_body_that_unpacks_to_a_huge_one_is_not_unpacked(monkeypatch: py
 
     tracemalloc.start()
     try:
-        with serving(answer) as url, pytest.raises(FactorialError, match="larger than 4 MiB"):
+        with serving_bytes(answer) as url, pytest.raises(FactorialError, match="larger than 4 MiB"):
             client_for(url).get("teams", "teams/teams", ())
         assert tracemalloc.get_traced_memory()[1] < 40 << 20
     finally:
@@ -124,7 +81,7 @@ def test_a_packed_answer_is_read() -> None:
     def answer(connection: socket.socket) -> None:
         connection.sendall(head(f"Content-Length: {len(packed)}", "Content-Encoding: gzip") + packed)
 
-    with serving(answer) as url:
+    with serving_bytes(answer) as url:
         assert client_for(url).get("teams", "teams/teams", ()).rows == [{"id": "1"}]
 
 
@@ -136,7 +93,7 @@ def test_a_body_that_drips_comes_to_an_end(framing: str) -> None:
             connection.sendall(b" ")
             time.sleep(0.05)
 
-    with serving(answer) as url:
+    with serving_bytes(answer) as url:
         began = time.monotonic()
         with pytest.raises(SlowError, match="teams: the answer does not come to its end in time"):
             client_for(url, timeout=0.3).get("teams", "teams/teams", ())
@@ -151,7 +108,7 @@ def test_headers_without_end_come_to_an_end(part: bytes) -> None:
             connection.sendall(part)
             time.sleep(0.05)
 
-    with serving(answer) as url:
+    with serving_bytes(answer) as url:
         began = time.monotonic()
         with pytest.raises(SlowError, match="teams: no answer in time"):
             client_for(url, timeout=0.3).get("teams", "teams/teams", ())
@@ -162,7 +119,7 @@ def test_an_interim_answer_is_none() -> None:
     def answer(connection: socket.socket) -> None:
         connection.sendall(head(status="103 Early Hints"))
 
-    with serving(answer) as url, pytest.raises(RetriableError, match="teams: HTTP 103"):
+    with serving_bytes(answer) as url, pytest.raises(RetriableError, match="teams: HTTP 103"):
         client_for(url).get("teams", "teams/teams", ())
 
 
@@ -175,20 +132,12 @@ def test_cookies_are_neither_kept_nor_sent_back() -> None:
             head("Set-Cookie: a=" + "b" * 3000, f"Content-Length: {len(body)}", "Connection: close") + body
         )
 
-    with serving(answer, seen) as url:
+    with serving_bytes(answer, seen) as url:
         client = client_for(url)
         for _ in range(3):
             client.get("teams", "teams/teams", ())
     assert len(seen) == 3
     assert not any(b"cookie" in request.lower() for request in seen)
-
-
-@pytest.mark.parametrize("value", ["0", "-3", "Wed, 21 Oct 2015 07:28:00 GMT", None])
-def test_a_pause_of_nothing_does_not_burn_the_retries_at_once(value: str | None) -> None:
-    waits = client_module._waits()
-    next(waits)
-    seconds = [waits.send(RetriableError("HTTP 503", client_module._retry_after(value))) for _ in range(4)]
-    assert all(low / 2 <= second <= low for second, low in zip(seconds, (1, 2, 4, 8), strict=True))
 
 
 def test_an_answer_of_far_more_values_than_bytes_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +147,7 @@ def test_an_answer_of_far_more_values_than_bytes_is_not_taken_in(monkeypatch: py
     def answer(connection: socket.socket) -> None:
         connection.sendall(head(f"Content-Length: {len(body)}") + body)
 
-    with serving(answer) as url, pytest.raises(FactorialError, match="holds more than 400,000 objects"):
+    with serving_bytes(answer) as url, pytest.raises(FactorialError, match="holds more than 400,000 objects"):
         client_for(url).get("teams", "teams/teams", ())
 
 
@@ -221,31 +170,6 @@ def test_the_rows_of_a_large_answer_need_little_more_than_their_text(
     assert run.stdout.count('"RECORD"') == 300_000
     figure(f"{len(body) >> 20} MiB of text, {(peaks[1] - peaks[0]) >> 20} MiB of memory")
     assert peaks[1] - peaks[0] < 2.5 * len(body)
-
-
-YEAR = timedelta(days=365)
-
-
-@pytest.mark.parametrize("value", [str(YEAR.total_seconds()), "1e300", "inf", "date"])
-def test_a_pause_of_a_year_is_cut_short(value: str) -> None:
-    text = format_datetime(datetime.now(UTC) + YEAR, usegmt=True) if value == "date" else value
-    assert client_module._retry_after(text) == client_module.LONGEST_RETRY_AFTER
-
-
-@pytest.mark.parametrize("value", ["-5", "nan", "soon", "", "Mon, 99 Foo 99999 00:00:00 GMT", "9" * 5000])
-def test_an_odd_pause_is_none_or_within_bounds(value: str) -> None:
-    seconds = client_module._retry_after(value)
-    assert seconds is None or 0 <= seconds <= client_module.LONGEST_RETRY_AFTER
-
-
-def test_a_run_with_pauses_of_a_year_ends(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
-    monkeypatch.setattr(client_module, "LONGEST_RETRY_AFTER", 0.2)
-    sandbox.answer = lambda _: Answer(429, b"", {"retry-after": "31536000"})
-    try:
-        with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 2 retries"):
-            client_for(sandbox.base_url, max_retries=2).get("teams", "teams/teams", ())
-    finally:
-        sandbox.answer = None
 
 
 def envelope(row: str) -> bytes:

@@ -42,7 +42,7 @@ def company() -> Iterator[Sandbox]:
 
 
 def settings_for(sandbox: Sandbox, way: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """The settings of a way in, and all secrets that belong to it."""
+    """The settings of an authentication method, and all secrets that belong to it."""
     config = config_for(sandbox, max_retries=0)
     del config["api_key"]
     if way == "api_key":

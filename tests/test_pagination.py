@@ -18,7 +18,7 @@ from tap_factorialhr.partitions import Partition
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_factorialhr.pagination import Params
+    from tap_factorialhr.openapi import Params
 
 
 class Shelf:

@@ -20,14 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_factorialhr.errors import ConfigError, SessionError
-from tap_factorialhr.token_file import KEYS, OAuthSession, TokenFile, digest
+from tap_factorialhr.oauth_session import OAuthSession, digest
+from tap_factorialhr.session_document import KEYS
+from tap_factorialhr.session_store import SharedStore
+from tap_factorialhr.token_file import TokenFile
 
 BASE_URL = "https://api.example"
 SETTINGS = OAuthSession("SECRET-refresh-0", "client", "SECRET-client")
 
 
-def a_file(path: Path, settings: OAuthSession | None = None, **options: Any) -> TokenFile:
-    return TokenFile(str(path), **({"base_url": BASE_URL, "settings": settings, "lock_seconds": 2.0} | options))
+def a_file(path: Path, settings: OAuthSession | None = None, lock_seconds: float = 2.0) -> SharedStore:
+    return SharedStore(TokenFile(str(path), lock_seconds=lock_seconds), base_url=BASE_URL, settings=settings)
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -220,7 +223,7 @@ class TestBadPlaces:
     @pytest.mark.parametrize("name", ["a\0b", "\ud800", "/", "x/", "~nobody-at-all/x"])
     def test_no_path_at_all(self, name: str) -> None:
         with pytest.raises(ConfigError, match="token_file"):
-            TokenFile(name, base_url=BASE_URL, settings=SETTINGS, lock_seconds=1)
+            TokenFile(name, lock_seconds=1)
 
     def test_a_name_that_is_too_long(self, path: Path) -> None:
         assert "token_file" in problem(path.with_name("x" * 300), SETTINGS)
@@ -318,11 +321,9 @@ class TestWhoWins:
     def test_what_the_file_was_made_from_outlives_a_run_with_older_settings(self, path: Path) -> None:
         older = a_file(path, SETTINGS)
         older.open()
-        a_file(path, dataclasses.replace(SETTINGS, refresh_token="SECRET-refresh-50")).open()
-        with older.exclusive():
-            session = older.load()
-            assert session is not None
-            older.save(session)
+        newer = a_file(path, dataclasses.replace(SETTINGS, refresh_token="SECRET-refresh-50"))
+        renew(newer, "SECRET-refresh-51")
+        renew(older, "SECRET-refresh-52")
         assert json.loads(path.read_text())["made_from"] == digest("SECRET-refresh-50")
 
     def test_a_left_over_spare_file_is_no_obstacle(self, path: Path) -> None:
@@ -333,6 +334,12 @@ class TestWhoWins:
     def test_a_naive_date_is_utc(self, path: Path) -> None:
         written(path, content(created_at="2999-01-02T03:04:05"))
         assert a_file(path).open().created_at == datetime(2999, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def renew(file: SharedStore, refresh_token: str) -> None:
+    """Take the best session, and put into the file what comes of it."""
+    with file.exclusive():
+        file.save(dataclasses.replace(file.load()[0], refresh_token=refresh_token))
 
 
 TEXT = st.from_regex(r"[!-~]([ -~]{0,20}[!-~])?", fullmatch=True)
@@ -360,7 +367,7 @@ def test_a_session_comes_back_as_it_was_written(session: OAuthSession) -> None:
         file = a_file(Path(directory) / "s.json")
         with file.exclusive():
             file.save(session)
-        assert file.load() == session
+        assert file.load() == (session,)
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))

@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from tap_factorialhr.auth import make_authenticator
-from tap_factorialhr.token_file import OAuthSession, TokenFile
-from tests.oauth_server import serving
+from tap_factorialhr.oauth_session import OAuthSession
+from tap_factorialhr.session_store import SharedStore
+from tap_factorialhr.token_file import TokenFile
+from tests.support.http import exchange
+from tests.support.oauth_server import serving
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -42,25 +45,25 @@ BASE_URL = "https://api.example"
 LOGIN = OAuthSession("refresh-0", "the-client", "the-secret")
 
 
+def kept_in(path: str, settings: OAuthSession | None = None) -> SharedStore:
+    return SharedStore(TokenFile(path, lock_seconds=5), base_url=BASE_URL, settings=settings)
+
+
 def read_for_a_while(config: dict[str, Any], base_url: str, seconds: float, results: SimpleQueue[Any]) -> None:
     """One run of a tap, as far as its session goes: requests, and after a 401 each once more."""
-    counts = {"good": 0, "renewed after 401": 0}
+    good = 0
     try:
         with requests.Session() as session:
             end = time.monotonic() + seconds
-            way_in = make_authenticator(config, session=session, base_url=base_url, timeout=(10.0, 10.0))
+            authenticator = make_authenticator(config, session=session, base_url=base_url, timeout=(10.0, 10.0))
             while time.monotonic() < end:
-                response = session.get(f"{base_url}/x", auth=way_in.authenticate_request, timeout=10)
-                if response.status_code == 401 and way_in.renew(response.request):
-                    counts["renewed after 401"] += 1
-                    response = session.get(f"{base_url}/x", auth=way_in.authenticate_request, timeout=10)
-                response.raise_for_status()
-                counts["good"] += 1
+                assert exchange(authenticator, session, requests.Request("GET", f"{base_url}/x")) == 200
+                good += 1
                 time.sleep(0.1)
     except Exception as error:  # noqa: BLE001 - whatever it is, the test has to hear of it
         results.put(repr(error))
     else:
-        results.put(counts)
+        results.put(good)
 
 
 def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path, figure: Figure) -> None:
@@ -88,7 +91,7 @@ def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path
     lasted = time.monotonic() - began
     assert [outcome for outcome in outcomes if isinstance(outcome, str)] == []
     assert server.refused == []
-    assert all(outcome["good"] > 0 for outcome in outcomes)
+    assert all(good > 0 for good in outcomes)
     # One refresh for all of them each time: sixteen that renew for themselves would need sixteen times as many.
     # `created_at` comes in whole seconds, so a token of two seconds may seem to last but one, less the leeway.
     assert SECONDS / 2 - 1 <= refreshes <= lasted / 0.8 + 2
@@ -106,7 +109,7 @@ def numbered(number: int) -> OAuthSession:
 
 
 def write_without_end(path: str) -> None:
-    file = TokenFile(path, base_url=BASE_URL, settings=None, lock_seconds=5)
+    file = kept_in(path)
     number = int((file.open().access_token or "a0-")[1:].split("-")[0])
     while True:
         number += 1
@@ -116,15 +119,15 @@ def write_without_end(path: str) -> None:
 
 def write_and_die_at(path: str, line: int) -> None:
     """Write session 1, and be killed before the given line (of any module) that runs as it is written."""
-    file = TokenFile(path, base_url=BASE_URL, settings=None, lock_seconds=5)
+    file = kept_in(path)
     file.open()
     left = line
     is_writing = False
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal left, is_writing
-        # Before `_write`, nothing has touched a file yet.
-        is_writing = is_writing or frame.f_code.co_name == "_write"
+        # Before that, nothing has touched a file yet.
+        is_writing = is_writing or frame.f_code.co_qualname == "TokenFile._write"
         if is_writing and event == "line":
             left -= 1
             if left == 0:
@@ -143,12 +146,12 @@ def test_killed_at_each_line_of_writing_leaves_the_old_or_the_new_session(tmp_pa
     exitcode: int | None = -signal.SIGKILL
     while exitcode == -signal.SIGKILL:
         path.unlink(missing_ok=True)
-        TokenFile(str(path), base_url=BASE_URL, settings=numbered(0), lock_seconds=5).open()
+        kept_in(str(path), numbered(0)).open()
         writer = FORK.Process(target=write_and_die_at, args=(str(path), len(left) + 1))
         writer.start()
         writer.join()
         exitcode = writer.exitcode
-        session = TokenFile(str(path), base_url=BASE_URL, settings=None, lock_seconds=5).open()
+        session = kept_in(str(path)).open()
         assert session.access_token[1:] == session.refresh_token[1:]
         left.append(session.access_token[1])
     assert exitcode == 0
@@ -160,7 +163,7 @@ def test_killed_at_each_line_of_writing_leaves_the_old_or_the_new_session(tmp_pa
 
 def test_killed_at_any_instant_leaves_a_whole_session(tmp_path: Path) -> None:
     path = tmp_path / "session.json"
-    file = TokenFile(str(path), base_url=BASE_URL, settings=numbered(0), lock_seconds=5)
+    file = kept_in(str(path), numbered(0))
     file.open()
     chance = random.Random(2)
     seen = []
@@ -174,7 +177,7 @@ def test_killed_at_any_instant_leaves_a_whole_session(tmp_path: Path) -> None:
         os.kill(writer.pid or 0, signal.SIGKILL)
         writer.join()
         assert writer.exitcode == -signal.SIGKILL
-        left = TokenFile(str(path), base_url=BASE_URL, settings=None, lock_seconds=5).open()
+        left = kept_in(str(path)).open()
         assert left.access_token[1:] == left.refresh_token[1:]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         seen.append(int(left.access_token[1:].split("-")[0]))
