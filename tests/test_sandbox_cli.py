@@ -24,7 +24,7 @@ def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
     process = run("--employees", "12", "--port", "0", "--forbidden", "teams/teams")
     try:
         assert process.stdout
-        greeting = "".join(process.stdout.readline() for _ in range(9))
+        greeting = "".join(process.stdout.readline() for _ in range(10))
         found = re.search(r"http://127\.0\.0\.1:\d+", greeting)
         assert found, greeting
         assert REFRESH_TOKEN in greeting

@@ -34,6 +34,12 @@ _NO_EXTRA = "the sandbox needs its extra: pip install 'tap-factorialhr[sandbox]'
     default=3600.0,
     help="Seconds that an access token lives.",
 )
+@click.option(
+    "--redirect-uri",
+    default="http://127.0.0.1/callback",
+    metavar="URI",
+    help="Where codes are sent; one on the loopback address goes with every port.",
+)
 def command(**options: Any) -> None:  # noqa: ANN401 - the options above
     """Serve a simulated Factorial company until stopped with Ctrl-C."""
     for name in (*options["forbidden"], *options["missing"]):
@@ -57,6 +63,7 @@ def serve(  # noqa: PLR0913 - one argument an option
     forbidden: tuple[str, ...],
     missing: tuple[str, ...],
     access_token_lifetime: float,
+    redirect_uri: str,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -84,6 +91,7 @@ def serve(  # noqa: PLR0913 - one argument an option
         missing=missing,
         access_token_lifetime=access_token_lifetime,
     )
+    sandbox.oauth.redirect_uri = redirect_uri
     sandbox.oauth.add_refresh_token(REFRESH_TOKEN)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -109,6 +117,7 @@ def _greeting(sandbox: Any, employees: int) -> str:  # noqa: ANN401 - its type n
             f"  refresh token  {REFRESH_TOKEN}  (good once: each refresh gives a new one)",
             f"  access token   {oauth.issue_access_token()}  (does not expire)",
             f"  code           {oauth.issue_code()}  (good once, redirect URI {oauth.redirect_uri})",
+            f"  log in at      {sandbox.base_url}/oauth/authorize",
             f"  integrations   {', '.join(sandbox.company.integration_uuids)}",
             f"Try: curl -H 'x-api-key: {sandbox.api_key}' '{url}'",
         )

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tap_factorialhr import openapi
-from tap_factorialhr.sandbox import pages, queries
+from tap_factorialhr.sandbox import authorize, pages, queries
 from tap_factorialhr.sandbox.company import Company
 from tap_factorialhr.sandbox.connections import Connections, CutResponse, DroppedResponse
 from tap_factorialhr.sandbox.oauth import OAuth, OAuthError
@@ -176,6 +176,7 @@ class Sandbox:
         return Starlette(
             routes=[
                 Route("/oauth/token", self._token, methods=["POST"]),
+                Route(authorize.PATH, self._authorize, methods=["GET", "POST"]),
                 Route("/api/{version}/resources/{domain}/{name}", _Endpoint(self), methods=["GET"]),
             ]
         )
@@ -277,6 +278,13 @@ class Sandbox:
         return self._selections[key]
 
     # --- tokens
+
+    async def _authorize(self, request: Request) -> Response:
+        self.requests.append(record_of(request))
+        answer = authorize.ask if request.method == "GET" else authorize.decide
+        asked = await authorize.parameters(request)
+        with self.company.lock:
+            return answer(self.oauth, asked)
 
     async def _token(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
