@@ -4,6 +4,10 @@ The facts are data, reviewed field by field: ``fields/<domain>.json`` holds, by 
 an object with more; ``fields/classes.json`` holds the classes there are. Fields inside objects, and inside lists of
 objects, are named with dots (``lines.amount``); a list of plain values has the line of its items. A field without
 an entry has been reviewed by nobody: that is for the caller to take strictly.
+
+Classes and references were decided by what the official SDK says of each field in its docstrings; units are there
+only where that, the name (``_in_cents``, ``_minutes``) or the API notes ("Values") say so. Formats: API notes,
+"formats.json", and names with one meaning (``created_at``, ``_on``).
 """
 
 from __future__ import annotations

@@ -123,6 +123,12 @@ def test_formats_are_those_of_text_and_units_are_not() -> None:
                 assert text != "boolean", f"{stream.name}.{name}"
 
 
+def test_what_is_counted_in_cents_says_of_what() -> None:
+    for stream, name, known in reviewed():
+        if name.endswith("_cents"):
+            assert known.unit, f"{stream}.{name}"
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
