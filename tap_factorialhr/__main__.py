@@ -23,13 +23,29 @@ logger = logging.getLogger("tap-factorialhr")
 
 def main() -> None:
     """Run the tap; whatever goes wrong becomes one line on stderr and an exit code that is not 0."""
-    code = run(sys.argv[1:])
+    _open_closed_streams()
+    if sys.stdout is None:
+        logger.error("standard output is closed; send it to a target or to a file")
+        code = 1
+    else:
+        code = run(sys.argv[1:])
     logging.shutdown()
     sys.stderr.flush()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):  # Nobody reads it any more, or it was closed from the start.
         sys.stdout.flush()
     # Requests may be in flight: the run does not wait for their threads, and a closed pipe is not told twice.
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let no file or connection get the number of a standard stream that the process was started without."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # Gets the lowest number that is free, which is this one.
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (a descriptor, for as long as the process lives)
 
 
 def run(arguments: list[str]) -> int:

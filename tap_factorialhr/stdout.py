@@ -1,9 +1,10 @@
 """Whole lines on standard output, whatever happens while they are written.
 
 A run may be told to stop, or be ended, at any instant, also while the target is slow to read. A pipe takes at most
-`PIPE_BUF` bytes in one piece, or as many as it can hold when it is empty (POSIX, `write`). So lines go out in such
-pieces, none of which ends within a line, and between two pieces the run may end. Other systems than Linux do not tell
-the writer how full a pipe is: there a run that is ended while its target stands still can cut its last line.
+`PIPE_BUF` bytes in one piece, or as many as it can hold when it is empty (POSIX, `write`); a socket takes a part of its
+buffer whenever it says that it can be written to, and more when it is empty. So lines go out in such pieces, none of
+which ends within a line, and between two pieces the run may end. Other systems than Linux do not tell the writer how
+full a pipe is: there a run that is ended while its target stands still can cut its last line.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import fcntl
 import io
 import os
 import select
+import socket
 import stat
 import sys
 import termios
-import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 _POLL = 0.2
 """Seconds between two looks at whether the run is to end."""
 _DRAINING = 0.002
-"""Seconds between two looks at whether the pipe is empty."""
+"""Seconds between two looks at whether what was written has been read."""
 
 
 class Stdout:
@@ -54,51 +56,85 @@ class Stdout:
         except (AttributeError, io.UnsupportedOperation):  # Put in place by a test.
             sys.stdout.buffer.write(lines)
             return
-        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            self._into_pipe(descriptor, lines)
+        if (channel := _channel(descriptor)) is not None:
+            self._into(channel, lines)
         else:
             _all_of(descriptor, memoryview(lines))
 
-    def _into_pipe(self, descriptor: int, lines: bytes | bytearray) -> None:
-        view, start, capacity = memoryview(lines), 0, _capacity(descriptor)
+    def _into(self, channel: _Channel, lines: bytes | bytearray) -> None:
+        view, start = memoryview(lines), 0
         while start < len(lines):
-            self._wait_until_writable(descriptor)
-            room = select.PIPE_BUF if _unread(descriptor) else capacity
+            self._wait_until_writable(channel)
+            room = channel.piece if channel.unread() else channel.capacity
             stop = lines.rfind(b"\n", start, start + room) + 1
             if not stop:
-                self._wait_until_empty(descriptor)
-                stop = lines.rfind(b"\n", start, start + capacity) + 1 or lines.find(b"\n", start) + 1 or len(lines)
-            _all_of(descriptor, view[start:stop])
+                self._wait_until_empty(channel)
+                stop = lines.rfind(b"\n", start, start + channel.capacity) + 1
+                stop = stop or lines.find(b"\n", start) + 1 or len(lines)
+            _all_of(channel.descriptor, view[start:stop])
             start = stop
 
-    def _wait_until_writable(self, descriptor: int) -> None:
+    def _wait_until_writable(self, channel: _Channel) -> None:
         poll = select.poll()
-        poll.register(descriptor, select.POLLOUT)
+        poll.register(channel.descriptor, select.POLLOUT)
         self.check()
         while not poll.poll(_POLL * 1000):
             self.check()
 
-    def _wait_until_empty(self, descriptor: int) -> None:
-        """A line that is longer than a piece waits for the whole pipe; only one longer than that can be cut."""
-        while _unread(descriptor):
+    def _wait_until_empty(self, channel: _Channel) -> None:
+        """A line that is longer than a piece waits until all is read; only one longer than that can be cut.
+
+        Raises:
+            BrokenPipeError: Nobody is there to read it.
+        """
+        poll = select.poll()
+        poll.register(channel.descriptor, 0)  # For nothing but what is always told: that the other end is gone.
+        while channel.unread():
             self.check()
-            time.sleep(_DRAINING)
+            if poll.poll(_DRAINING * 1000):
+                raise BrokenPipeError
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """A pipe or a socket.
+
+    Attributes:
+        descriptor: Its file descriptor.
+        piece: Bytes that it takes at once whenever it can be written to.
+        capacity: Bytes that it takes at once when it is empty.
+        counter: The request, of `ioctl`, for the bytes that wait in it.
+    """
+
+    descriptor: int
+    piece: int
+    capacity: int
+    counter: int
+
+    def unread(self) -> int:
+        """Bytes that the target has not taken out of it yet."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self.descriptor, self.counter, count)
+        return count[0]
+
+
+def _channel(descriptor: int) -> _Channel | None:
+    """What a descriptor is of, None where it takes all that is written (a file)."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(mode):
+        get_size = getattr(fcntl, "F_GETPIPE_SZ", None)  # Where the system does not say, what each holds at least.
+        capacity = fcntl.fcntl(descriptor, get_size) if get_size is not None else select.PIPE_BUF
+        return _Channel(descriptor, select.PIPE_BUF, capacity, termios.FIONREAD)
+    if stat.S_ISSOCK(mode):
+        with socket.socket(fileno=os.dup(descriptor)) as one:
+            buffer = one.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        # Half of the buffer is for the system's own records of what is in it (socket(7)), and it can be written to
+        # when at least a quarter is free.
+        return _Channel(descriptor, buffer // 8, buffer // 2, termios.TIOCOUTQ)
+    return None
 
 
 def _all_of(descriptor: int, view: memoryview) -> None:
     # A signal ends a write early, and the rest is still to be written.
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _unread(descriptor: int) -> int:
-    """Bytes that the target has not taken out of the pipe yet."""
-    count = array.array("i", [0])
-    fcntl.ioctl(descriptor, termios.FIONREAD, count)
-    return count[0]
-
-
-def _capacity(descriptor: int) -> int:
-    """Bytes that the pipe holds; where the system does not say, what each holds at least."""
-    get_size = getattr(fcntl, "F_GETPIPE_SZ", None)
-    return fcntl.fcntl(descriptor, get_size) if get_size is not None else select.PIPE_BUF

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,6 +22,9 @@ from tests.conftest import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+GONE_AWAY = "the target has gone away: it closed the pipe; see its own messages"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +115,9 @@ def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
 
     reader = threading.Thread(target=read)
     reader.start()
-    Stdout()._into_pipe(writing, text)
+    channel = stdout._channel(writing)
+    assert channel is not None
+    Stdout()._into(channel, text)
     os.close(writing)
     reader.join()
     assert got == [text]
@@ -173,3 +179,86 @@ def test_a_signal_during_a_large_answer_is_not_a_success(tap: TapRunner, large: 
         large.answer = None
     assert process.wait(timeout=10) == 128 + signal.SIGTERM
     assert json.loads(output.splitlines()[-1])["type"] == "STATE"
+
+
+def abandoned(tap: TapRunner, config: dict[str, Any], taken: int, **files: Any) -> tuple[int, str]:
+    """The exit code and the last error of a run whose target takes so many bytes, waits a little, and dies."""
+    command = tap.command(config, **files)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tap.folder, bufsize=0
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while taken > 0 and (part := os.read(process.stdout.fileno(), min(taken, 4096))):
+            taken -= len(part)
+        select.select([process.stdout], [], [], 30)
+        time.sleep(0.5)  # Until the run waits for room.
+        process.stdout.close()
+        try:
+            process.wait(timeout=20)
+        finally:
+            process.kill()
+        lines = process.stderr.read().decode().splitlines()
+    assert sum("Traceback" in line or "gone away" in line for line in lines) == 1
+    return process.returncode, lines[-1].rpartition("| ")[2]
+
+
+@pytest.mark.parametrize("taken", [0, 20_000])
+@pytest.mark.parametrize("length", [1_000, 5_000, 100_000])
+def test_a_target_that_dies_ends_the_run_whatever_the_length_of_a_line(
+    tap: TapRunner, large: Sandbox, length: int, taken: int
+) -> None:
+    rows = [{"id": str(number), "description": "x" * length} for number in range(400_000 // length)]
+    body = json.dumps({"data": rows, "meta": {"has_next_page": False}}).encode()
+    large.answer = lambda _: Answer(body=body)
+    config = config_for(large)
+    assert abandoned(tap, config, taken, catalog=tap.catalog(config, "teams")) == (1, GONE_AWAY)
+    large.answer = None
+
+
+@pytest.mark.parametrize("taken", [0, 20_000, 250_000])
+def test_a_target_that_dies_ends_the_run_also_in_its_last_message(tap: TapRunner, large: Sandbox, taken: int) -> None:
+    config = config_for(large)
+    state = {"bookmarks": {"a_stream_of_old": {"replication_key_value": "x" * 150_000}}}
+    assert abandoned(tap, config, taken, catalog=tap.catalog(config, "teams"), state=state) == (1, GONE_AWAY)
+
+
+@pytest.mark.parametrize("length", [1_000, 30_000])
+def test_a_socket_that_stands_still_is_left_with_whole_lines(tap: TapRunner, large: Sandbox, length: int) -> None:
+    rows = [{"id": str(number), "description": "x" * length} for number in range(1_000_000 // length)]
+    body = json.dumps({"data": rows, "meta": {"has_next_page": False}}).encode()
+    large.answer = lambda _: Answer(body=body)
+    config = config_for(large)
+    ours, theirs = socket.socketpair()
+    with ours:
+        process = subprocess.Popen(
+            tap.command(config, catalog=tap.catalog(config, "teams")), stdout=theirs.fileno(), stderr=subprocess.DEVNULL
+        )
+        theirs.close()
+        select.select([ours], [], [], 30)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 128 + signal.SIGTERM
+        output = bytearray()
+        while part := ours.recv(65_536):
+            output += part
+    large.answer = None
+    lines = output.split(b"\n")
+    assert lines.pop() == b""
+    assert [json.loads(line)["type"] for line in lines][:1] == ["SCHEMA"]
+
+
+def test_a_closed_stderr_changes_nothing_but_what_is_seen(tap: TapRunner, config: dict[str, Any]) -> None:
+    command = tap.command(config, catalog=tap.catalog(config, "teams"))
+    done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert json.loads(done.stdout.splitlines()[-1])["type"] == "STATE"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--discover",), ("--about",)])
+def test_a_closed_stdout_is_one_clear_line(tap: TapRunner, config: dict[str, Any], arguments: tuple[str, ...]) -> None:
+    command = tap.command(config, *arguments)
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "standard output is closed" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
