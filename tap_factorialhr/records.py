@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tap_factorialhr.openapi import is_id
+from tap_factorialhr.privacy.policy import Treatment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tap_factorialhr.openapi import JsonSchema
+    from tap_factorialhr.privacy.rows import RowPrivacy
 
     Breadcrumb = tuple[str, ...]
     Selected = Callable[[Breadcrumb], bool]
@@ -97,15 +99,20 @@ class Shaper:
         left_out: The names of the fields that are not selected.
     """
 
-    def __init__(self, schema: JsonSchema, selected: Selected = lambda _: True) -> None:
+    def __init__(
+        self, schema: JsonSchema, selected: Selected = lambda _: True, privacy: RowPrivacy | None = None
+    ) -> None:
         """Compile a schema.
 
         Args:
-            schema: JSON Schema of a row, as `openapi.Document.schema` makes it.
+            schema: JSON Schema of a row, as `openapi.Document.schema` makes it; with ``privacy``, as its ``source``
+                does.
             selected: Whether the field with an SDK breadcrumb (``("properties", "city")``) is selected. Not asked
                 for what lies inside a field that is not, nor for the fields of objects in arrays, as the SDK's
                 catalog has no entries for those: they come with their array.
+            privacy: What is dropped, which then counts as not selected, and what is hashed; None for nothing.
         """
+        self._privacy = privacy
         self.unknown: set[str] = set()
         self.unreadable: Counter[str] = Counter()
         self.fields = list(self._fields(schema["properties"], "", (), selected))
@@ -219,9 +226,9 @@ class Shaper:
         """How the selected fields of an object are read; ``selected`` is None where all are."""
         for name, schema in properties.items():
             crumb = (*breadcrumb, "properties", name)
-            if selected is None or selected(crumb):
+            if self._treatment(path + name) is not Treatment.DROP and (selected is None or selected(crumb)):
                 reader = self._reader(name, schema, path + name, crumb, selected)
-                right = _right_class(schema)
+                right = None if self._treatment(path + name) is Treatment.HASH else _right_class(schema)
                 yield Field(name, path + name, right, date if reader is _date else right, reader)
 
     def _array(self, read: Reader, path: str) -> Reader:
@@ -241,7 +248,10 @@ class Shaper:
 
         return shape
 
-    def _reader(  # noqa: PLR0911 (one return per kind)
+    def _treatment(self, path: str) -> Treatment:
+        return self._privacy.treatment(path) if self._privacy else Treatment.KEEP
+
+    def _reader(
         self, name: str, schema: JsonSchema, path: str, breadcrumb: Breadcrumb, selected: Selected | None
     ) -> Reader:
         """What reads a value that is not null, and raises when it cannot."""
@@ -251,22 +261,12 @@ class Shaper:
                 return self._object(
                     list(self._fields(schema["properties"], inside, breadcrumb, selected)), known, inside
                 )
-            case "object":
-                return _open_object
             case "array":
                 return self._array(self._reader(name, schema.get("items") or {}, path, breadcrumb, None), path)
-            case "string" if is_id(name):
-                return _identifier
-            case "string":
-                return _STRINGS.get(schema.get("format"), _string)
-            case "integer":
-                return _integer
-            case "number":
-                return _number
-            case "boolean":
-                return _boolean
-            case _:
-                return _anything
+        reader = _reader_of_values(name, schema)
+        if self._privacy and self._privacy.keyed_hash and self._treatment(path) is Treatment.HASH:
+            return self._privacy.keyed_hash.after(reader)
+        return reader
 
     def _note_unknown(self, path: str, names: Iterable[str], known: set[str]) -> None:
         """Note names once: they are known to the object's reader from then on, and cost nothing in later rows."""
@@ -294,6 +294,25 @@ def _right_class(schema: JsonSchema) -> type | None:
             return bool
         case _:
             return None
+
+
+def _reader_of_values(name: str, schema: JsonSchema) -> Reader:  # noqa: PLR0911 (one return per kind)
+    """What reads the values of a field that is neither a list nor an object with declared fields."""
+    match _kind(schema):
+        case "object":
+            return _open_object
+        case "string" if is_id(name):
+            return _identifier
+        case "string":
+            return _STRINGS.get(schema.get("format"), _string)
+        case "integer":
+            return _integer
+        case "number":
+            return _number
+        case "boolean":
+            return _boolean
+        case _:
+            return _anything
 
 
 def _identifier(value: Any) -> str:  # noqa: ANN401

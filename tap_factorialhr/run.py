@@ -12,6 +12,7 @@ from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.http_session import Session
 from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
+from tap_factorialhr.privacy.policy import Policy
 from tap_factorialhr.report import Report
 from tap_factorialhr.resources import describe
 from tap_factorialhr.retry_policy import RetryPolicy
@@ -145,6 +146,11 @@ class Run:
         )
 
     # Resources
+
+    @cached_property
+    def privacy_policy(self) -> Policy:
+        """Which fields are dropped, and which hashed."""
+        return Policy.of(self._config)
 
     @cached_property
     def document(self) -> openapi.Document:

@@ -153,6 +153,28 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="Let the target drop rows that have gone, for streams that are read whole.",
     ),
     th.Property(
+        "drop_classes",
+        th.ArrayType(th.StringType(min_length=1)),
+        title="Drop classes",
+        description=(
+            "Classes of fields to leave out, with all below them; special_category for what GDPR's Articles 9 and 10 "
+            "protect."
+        ),
+    ),
+    th.Property(
+        "hash_classes",
+        th.ArrayType(th.StringType(min_length=1)),
+        title="Hash classes",
+        description="Classes of fields to write keyed hashes of instead of values; needs hash_key.",
+    ),
+    th.Property(
+        "hash_key",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Hash key",
+        description="The key of these hashes, of 16 bytes or more. Other hashes come of another key.",
+    ),
+    th.Property(
         "ca_bundle",
         th.StringType(min_length=1),
         title="CA bundle",

@@ -10,22 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import MaxRecordsLimitException
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import Schema
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
+from tap_factorialhr import fields
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.dates import as_day, as_text, in_utc
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.fetch import PagesError
+from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Container, Generator, Iterable, Iterator
 
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import StreamMap
+    from singer_sdk.singerlib import Catalog, MetadataMapping
     from singer_sdk.tap_base import Tap
 
     from tap_factorialhr.client import Decode
@@ -40,6 +44,20 @@ _TEXT: JsonSchema = {"type": ["string", "null"]}
 _TIME_STAMP: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
 SAFETY_MARGIN = timedelta(minutes=10)
 """What a bookmark that is the start of a run is set back by, for clocks that differ."""
+
+
+def own_replication_key(resource: Resource, properties: Container[str]) -> str | None:
+    """The field that bookmarks of a stream are taken from, None where it is read whole.
+
+    Args:
+        resource: How it is read.
+        properties: The fields of its schema.
+    """
+    if resource.windows:
+        return "date" if "date" in properties else CHANGE_KEY
+    if resource.changed_since:
+        return "updated_at" if "updated_at" in properties else CHANGE_KEY
+    return None
 
 
 def stream_schema(resource: Resource, declared: JsonSchema) -> JsonSchema:
@@ -72,21 +90,46 @@ class FactorialStream(Stream):
         """
         self.resource = resource
         self._run = run
-        super().__init__(tap, schema=stream_schema(resource, declared), name=resource.name)
+        schema = stream_schema(resource, declared)
+        replication_key = own_replication_key(resource, schema["properties"])
+        self.privacy = RowPrivacy(
+            run.privacy_policy,
+            fields.of_resource(resource.path),
+            schema,
+            keys=resource.key,
+            replication_key=replication_key,
+        )
+        super().__init__(tap, schema=self.privacy.output, name=resource.name)
         self.primary_keys = list(resource.key)
-        self.replication_key = self._own_replication_key
+        self.replication_key = replication_key
         self._reading: StreamReading | None = None
         self.rows_written = 0
         self._met: set[Any] = set()
 
     @property
-    def _own_replication_key(self) -> str | None:
-        properties = self.schema["properties"]
-        if self.resource.windows:
-            return "date" if "date" in properties else CHANGE_KEY
-        if self.resource.changed_since:
-            return "updated_at" if "updated_at" in properties else CHANGE_KEY
-        return None
+    def metadata(self) -> MetadataMapping:
+        """The catalog's metadata, with the class of each field."""
+        if self._metadata is None:
+            self.privacy.annotate(super().metadata)
+        return super().metadata
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take what a catalog says of the stream, without the fields that are dropped.
+
+        Raises:
+            ConfigError: It makes one of them a key of the stream.
+        """
+        if entry := catalog.get_stream(self.name):
+            self.privacy = self.privacy.under(entry.schema.to_dict())
+            entry.schema = Schema.from_dict(self.privacy.output)
+        super().apply_catalog(catalog)
+        self.privacy.check_keys(self.name, self.primary_keys or (), self.replication_key)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is selected, or would be if privacy left more of it than keys."""
+        root = self.metadata.root
+        return bool(root.selected_by_default if root.selected is None else root.selected)
 
     @property
     def is_incremental(self) -> bool:
@@ -138,7 +181,7 @@ class FactorialStream(Stream):
 
     @cached_property
     def _shaper(self) -> Shaper:
-        return Shaper(self.effective_schema, self._is_selected)
+        return Shaper(self.privacy.source, self._is_selected, self.privacy)
 
     @property
     def _decoder(self) -> Decode:
@@ -158,6 +201,8 @@ class FactorialStream(Stream):
 
         What the resource does not let us read is reported to the tap, and the run goes on.
         """
+        if not self.selected:  # A test of the connection comes here with every stream.
+            return
         with self._run.progress.turn_of(self.name):
             try:
                 with self.get_record_counter() as counter, self.get_sync_timer():

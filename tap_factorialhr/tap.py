@@ -17,6 +17,9 @@ from singer_sdk.tap_base import CliTestOptionValue
 from tap_factorialhr import checks
 from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.messages import MessageWriter
+from tap_factorialhr.privacy.maps import check_stream_maps
+from tap_factorialhr.privacy.notes import tell
+from tap_factorialhr.privacy.policy import Policy
 from tap_factorialhr.run import Run
 from tap_factorialhr.settings import CONFIG_SCHEMA
 from tap_factorialhr.streams import FactorialStream
@@ -91,9 +94,23 @@ class TapFactorialHR(Tap):
             FactorialStream(self, run, run.describe(path), run.document.schema(path)) for path in run.document.resources
         ]
 
+    def setup_mapper(self) -> None:
+        """Make the stream maps, of streams without the fields that are dropped.
+
+        Raises:
+            ConfigError: One is for a dropped field.
+        """
+        privacy = {stream.name: stream.privacy for stream in self._own_streams}
+        check_stream_maps(self.config.get("stream_maps") or {}, privacy)
+        super().setup_mapper()
+
+    @property
+    def _own_streams(self) -> list[FactorialStream]:
+        return [stream for stream in self.streams.values() if isinstance(stream, FactorialStream)]
+
     @property
     def _selected(self) -> list[FactorialStream]:
-        return [stream for stream in self.streams.values() if isinstance(stream, FactorialStream) and stream.selected]
+        return [stream for stream in self._own_streams if stream.selected]
 
     def check_interrupted(self) -> None:
         """Raise where the run is to end.
@@ -210,6 +227,7 @@ class TapFactorialHR(Tap):
         """Read the streams, showing how far that is, and at the end what each took."""
         run = self.sync_run
         run.order = self._selected
+        tell({stream.name: stream.privacy for stream in self._own_streams if stream.is_wanted})
         run.progress.start(len(run.order))
         try:
             self.sync_all()
@@ -243,6 +261,7 @@ class TapFactorialHR(Tap):
                 self._config.setdefault(name, declared["default"])
         if raise_errors:
             checks.check_base_url(self._config["base_url"])
+            Policy.of(self._config)
         return []
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from tap_factorialhr.tap import TapFactorialHR
 
 PROJECT = Path(__file__).resolve().parent.parent
 PREFIX = "TAP_FACTORIALHR_"
-SECRETS = {"api_key", "access_token", "refresh_token", "client_id", "client_secret"}
+SECRETS = {"api_key", "access_token", "refresh_token", "client_id", "client_secret", "hash_key"}
 
 
 def declared() -> dict[str, dict[str, Any]]:
