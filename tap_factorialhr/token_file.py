@@ -1,18 +1,21 @@
-"""The file that keeps the OAuth session from one run to the next: its lock, whole writes, permissions."""
+"""The file that keeps the OAuth session from one run to the next: its lock and its permissions."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
 
 from tap_factorialhr.errors import ConfigError, SessionError
+from tap_factorialhr.whole_writes import Writer, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +25,8 @@ LOGGER = logging.getLogger(__name__)
 _OWNER_ONLY = 0o600
 _OTHERS = 0o077
 _LARGEST_FILE = 1 << 20
-_ROOM = 1 << 16
-"""Bytes that must be free beside the token file: far more than a session needs."""
+_POLL = 0.05
+"""Seconds between two looks at a lock."""
 
 
 class TokenFile:
@@ -40,8 +43,8 @@ class TokenFile:
     def __init__(self, path: str, *, lock_seconds: float) -> None:
         self._path = _usable_path(path)
         self._lock_path = self._path.with_name(self._path.name + ".lock")
-        self._spare_path = self._path.with_name(self._path.name + ".tmp")
         self._lock_seconds = lock_seconds
+        self._held: Writer | None = None
 
     @property
     def name(self) -> str:
@@ -55,29 +58,62 @@ class TokenFile:
         Raises:
             SessionError: When the lock cannot be made, or another process does not let go of it in time.
         """
+        deadline = time.monotonic() + self._lock_seconds
+        with self._lock_beside(), self._lock_of_file(deadline):
+            yield
+
+    @contextlib.contextmanager
+    def _lock_beside(self) -> Iterator[None]:
+        """The lock that holds for all who see the same directory: the file itself is another one after each write."""
         if not self._path.parent.is_dir():
             # The lock would make the directory, open to others, and a mistyped path would go unnoticed.
             raise SessionError(f"{self.name}: its directory must exist and be writable")
         lock = filelock.FileLock(self._lock_path, timeout=self._lock_seconds, mode=_OWNER_ONLY)
-        problem = None
+        try:
+            # Here, since some places refuse files in a way that is taken for a lock that somebody holds.
+            os.close(os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _OWNER_ONLY))
+        except OSError as error:
+            if error.errno == errno.EROFS and self._path.exists():
+                yield  # Nobody can replace the file there, so the lock of the file itself does.
+                return
+            raise self._no_lock(error) from None
         try:
             lock.acquire()
         except filelock.Timeout:
-            problem = (
-                f"another process has held the lock {self._lock_path} for over {self._lock_seconds:.0f} "
-                "seconds. Wait for it or end it, then run again"
-            )
+            raise self._held_by_another() from None
         except (OSError, NotImplementedError, RuntimeError) as error:
-            problem = (
-                f"{self.name}: the lock {self._lock_path.name} cannot be made there "
-                f"({_reason(error)}). The directory must exist and be writable"
-            )
-        if problem:
-            raise SessionError(problem)
+            raise self._no_lock(error) from None
         try:
             yield
         finally:
             lock.release()
+
+    @contextlib.contextmanager
+    def _lock_of_file(self, deadline: float) -> Iterator[None]:
+        """The lock that holds for all who see the same file, where it is mounted in several directories."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # There is none yet, or none that can be used, which reading it tells.
+            yield
+            return
+        try:
+            while not _is_locked(descriptor):
+                if time.monotonic() > deadline:
+                    raise self._held_by_another()
+                time.sleep(_POLL)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _no_lock(self, error: Exception) -> SessionError:
+        message = f"{self.name}: the lock {self._lock_path.name} cannot be made there ({_reason(error)})"
+        return SessionError(f"{message}. The directory must exist and be writable")
+
+    def _held_by_another(self) -> SessionError:
+        return SessionError(
+            f"another process has held the lock {self._lock_path} for over {self._lock_seconds:.0f} "
+            "seconds. Wait for it or end it, then run again"
+        )
 
     def read(self) -> bytes | None:
         """The file's content, closed to others where it was open to them; None without a file.
@@ -123,23 +159,22 @@ class TokenFile:
 
     @contextlib.contextmanager
     def room(self) -> Iterator[None]:
-        """Find out whether something could be written, while no token hangs on it.
+        """Try what `write` does, and hold all that it needs (room on the disk, descriptors) until the block ends.
 
         Raises:
-            SessionError: It could not.
+            SessionError: It cannot be written.
         """
         try:
-            try:
-                with os.fdopen(self._open_spare(), "wb") as file:
-                    file.write(bytes(_ROOM))
-                    file.flush()
-                    os.fsync(file.fileno())
-            finally:
-                self._spare_path.unlink(missing_ok=True)
+            held = writer(self._path)
         except OSError as error:
             message = f"{self.name} could not be written later on ({_reason(error)})"
             raise SessionError(f"{message}. Its directory must be writable, and have room") from None
-        yield
+        self._held = held
+        try:
+            yield
+        finally:
+            self._held = None
+            held.close()
 
     def write(self, content: bytes) -> None:
         """Put something into the file, whole or not at all, for its owner alone.
@@ -147,46 +182,25 @@ class TokenFile:
         Raises:
             SessionError: When it cannot be written.
         """
-        problem = None
+        if self._held is None:
+            with self.room():
+                self.write(content)
+            return
         try:
-            self._write(content)
+            self._held.write(content)
         except OSError as error:
-            problem = _reason(error)
-        if problem:
-            raise SessionError(f"{self.name} cannot be written ({problem})")
+            raise SessionError(f"{self.name} cannot be written ({_reason(error)})") from None
 
-    def _write(self, content: bytes) -> None:
-        descriptor = self._open_spare()
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            self._spare_path.replace(self._path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self._spare_path.unlink()
-            raise
-        self._sync_directory()
 
-    def _open_spare(self) -> int:
-        """A new, empty file beside the token file.
-
-        One that is there was left by a process that was killed as it wrote: only who has the lock writes.
-        """
-        with contextlib.suppress(FileNotFoundError):
-            self._spare_path.unlink()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(self._spare_path, flags, _OWNER_ONLY)
-
-    def _sync_directory(self) -> None:
-        """Have the new name on disk too. Some file systems cannot; the file itself is written by then."""
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+def _is_locked(descriptor: int) -> bool:
+    """Whether the lock of an open file is ours now; a file that cannot be locked is left to the lock beside it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _usable_path(path: str) -> Path:

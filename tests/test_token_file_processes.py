@@ -17,14 +17,12 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import requests
-
-from tap_factorialhr.auth import make_authenticator
+from tap_factorialhr import whole_writes
 from tap_factorialhr.oauth_session import OAuthSession
 from tap_factorialhr.session_store import SharedStore
 from tap_factorialhr.token_file import TokenFile
-from tests.support.http import exchange
 from tests.support.oauth_server import serving
+from tests.support.processes import read_for_a_while
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -37,7 +35,7 @@ SECONDS = float(os.environ.get("TAP_FACTORIALHR_TEST_SECONDS", "6"))
 PROCESSES = 16
 # Each process is forked from one that has no threads, holds no lock, and has done the slow imports.
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tap_factorialhr.auth", __name__])
+CONTEXT.set_forkserver_preload(["tests.support.processes", __name__])
 # Where no server runs in this process, a bare fork is ten times as fast.
 FORK = multiprocessing.get_context("fork")
 
@@ -47,23 +45,6 @@ LOGIN = OAuthSession("refresh-0", "the-client", "the-secret")
 
 def kept_in(path: str, settings: OAuthSession | None = None) -> SharedStore:
     return SharedStore(TokenFile(path, lock_seconds=5), base_url=BASE_URL, settings=settings)
-
-
-def read_for_a_while(config: dict[str, Any], base_url: str, seconds: float, results: SimpleQueue[Any]) -> None:
-    """One run of a tap, as far as its session goes: requests, and after a 401 each once more."""
-    good = 0
-    try:
-        with requests.Session() as session:
-            end = time.monotonic() + seconds
-            authenticator = make_authenticator(config, session=session, base_url=base_url, timeout=(10.0, 10.0))
-            while time.monotonic() < end:
-                assert exchange(authenticator, session, requests.Request("GET", f"{base_url}/x")) == 200
-                good += 1
-                time.sleep(0.1)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the test has to hear of it
-        results.put(repr(error))
-    else:
-        results.put(good)
 
 
 def test_sixteen_processes_share_a_file_without_one_invalid_grant(tmp_path: Path, figure: Figure) -> None:
@@ -127,7 +108,7 @@ def write_and_die_at(path: str, line: int) -> None:
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal left, is_writing
         # Before that, nothing has touched a file yet.
-        is_writing = is_writing or frame.f_code.co_qualname == "TokenFile._write"
+        is_writing = is_writing or frame.f_code.co_filename == whole_writes.__file__
         if is_writing and event == "line":
             left -= 1
             if left == 0:
@@ -168,10 +149,10 @@ def test_killed_at_any_instant_leaves_a_whole_session(tmp_path: Path) -> None:
     chance = random.Random(2)
     seen = []
     for _ in range(12):
-        before = path.stat().st_mtime_ns
+        before = path.read_bytes()
         writer = CONTEXT.Process(target=write_without_end, args=(str(path),))
         writer.start()
-        while path.stat().st_mtime_ns == before:
+        while path.read_bytes() == before:
             time.sleep(0.001)
         time.sleep(chance.uniform(0, 0.02))
         os.kill(writer.pid or 0, signal.SIGKILL)

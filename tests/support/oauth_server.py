@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class OAuthServer:
     token_headers: list[dict[str, str]] = field(default_factory=list)
     reads: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    meanwhile: Callable[[], None] = lambda: None
+    """Called while a token request is under way."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -89,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         form = {k: v[0] for k, v in parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()).items()}
         state = self.state
         headers: tuple[tuple[str, str], ...] = ()
+        state.meanwhile()
         with state.lock:
             state.forms.append(form)
             state.token_headers.append(dict(self.headers))
