@@ -35,6 +35,7 @@ class SyncWindow:
 
     Attributes:
         today: The day of the run, in UTC.
+        settled: The last day whose rows can be taken for read when they are, whatever the server's clock says.
         start: The ``start_date``, None without one.
         lookback: Days to read again before a bookmark, None for the default.
         length: Days of a window, None for the resource's own.
@@ -42,6 +43,7 @@ class SyncWindow:
     """
 
     today: date
+    settled: date
     start: date | None = None
     lookback: int | None = None
     length: int | None = None

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from tap_factorialhr.openapi import Params
     from tap_factorialhr.resources import ParameterValue, Resource
 
+LEAST_LOOKBACK = 1
+"""Days before the bookmark that changes are asked for from, at least: the filter takes a day, and where that is one of
+the company's time zone, west of UTC it begins up to twelve hours after the bookmark's (API notes, "What changed
+since": whose day it is, nobody says)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:
@@ -145,7 +150,7 @@ class Partitions:
                 yield replace(last, bookmark=self._reached(window))
 
     def _reached(self, window: Days) -> str:
-        return min(window.last, self.scope.sync.today).isoformat()
+        return min(window.last, self.scope.sync.settled).isoformat()
 
     def _always(self, changed_since: date | None) -> Iterator[tuple[str, str]]:
         """What is asked for whatever the slices are, with the changes since a day."""
@@ -165,7 +170,7 @@ class Partitions:
             return None
         if self.scope.since is None:
             return self.scope.sync.start
-        return days_before(self.scope.since, self.scope.sync.lookback or 0)
+        return days_before(self.scope.since, max(self.scope.sync.lookback or 0, LEAST_LOOKBACK))
 
 
 def _texts(value: ParameterValue) -> tuple[str, ...]:

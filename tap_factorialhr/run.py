@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 LONGEST_CONNECT = 30.0
 """Seconds to connect at the most; ``request_timeout`` is for the answer."""
+SAFETY_MARGIN = timedelta(minutes=10)
+"""What every bookmark stays behind the start of a run at least: the server's clock may be behind ours."""
 
 
 class Readable(Protocol):
@@ -45,7 +48,8 @@ class Run:
     """What the streams of one run share.
 
     Attributes:
-        started_at: When the run began; no bookmark goes past it.
+        started_at: When the run began.
+        settled_at: A little before; no bookmark goes past it.
         sync: Which rows the settings ask for.
         writer: Writes their records.
         write_state: Writes a STATE message.
@@ -79,8 +83,10 @@ class Run:
         self._user_agent = user_agent
         self._check = check
         self.started_at = started_at
+        self.settled_at = started_at - SAFETY_MARGIN
         self.sync = SyncWindow(
             today=started_at.date(),
+            settled=self.settled_at.date(),
             start=start,
             lookback=config.get("lookback_days"),
             length=config.get("window_days"),

@@ -135,8 +135,8 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.IntegerType(minimum=0, maximum=36_500),
         title="Look-back",
         description=(
-            "Days to read again before the bookmark. Without it: none for streams read by changes, 15 for "
-            "streams read by days."
+            "Days to read again before the bookmark. Without it: 15 for streams read by days, and for streams read "
+            "by changes 1, which is the least there."
         ),
     ),
     th.Property(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 
 _TEXT: JsonSchema = {"type": ["string", "null"]}
 _TIME_STAMP: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
-SAFETY_MARGIN = timedelta(minutes=10)
-"""What a bookmark that is the start of a run is set back by, for clocks that differ."""
 
 
 def own_replication_key(resource: Resource, properties: Container[str]) -> str | None:
@@ -227,18 +225,16 @@ class FactorialStream(Stream):
     def _finish(self, newest: str | None) -> None:
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
         if self.is_incremental and not self.resource.windows and not self._left_out:
-            start = self._run.started_at
-            settings = self._run.sync
-            is_empty = newest is None and not self.rows_written and (settings.start or settings.today) <= settings.today
+            sync, settled = self._run.sync, as_text(self._run.settled_at)
+            is_empty = newest is None and not self.rows_written and (sync.start or sync.today) <= sync.today
             if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
-                newest = as_text(start - SAFETY_MARGIN)
+                newest = settled
             if newest is not None:
-                self._move_bookmark(min(newest, as_text(start)))
-        if self.lacks_setting or self._begins_late:
-            pass  # Nothing is known of what has gone where nothing was read, or where days before the first were not.
-        elif left_out := self._left_out:
+                self._move_bookmark(min(newest, settled))
+        if left_out := self._left_out:
             self._run.report.leave_out(self.name, left_out)
-        elif self._stream_version is not None:
+        elif self._stream_version is not None and not self.lacks_setting and not self._begins_late:
+            # Nothing is known of what has gone where nothing was read, or where days before the first were not.
             super()._write_activate_version_message(self._stream_version)
         self._run.write_state()
 
@@ -319,7 +315,7 @@ class FactorialStream(Stream):
         return max(filter(None, (newest, *column(records, key))), default=None)
 
     def _partition_done(self, partition: Partition) -> None:
-        if self.is_incremental and partition.bookmark is not None:
+        if self.is_incremental and partition.bookmark is not None and not self._left_out:
             self._move_bookmark(max(partition.bookmark, self.bookmark or ""))
             self._run.write_state()
 

@@ -30,7 +30,7 @@ SETTING = SettingValues(setting="uuids", parameter="uuid", field="uuid")
 def partitions_of(
     *axes: Axis, parents: Mapping[str, str | None] | None = None, days: int = 20, since: date | None = None
 ) -> list[Partition]:
-    sync = SyncWindow(today=TODAY, start=TODAY - timedelta(days=days), values={"uuids": ["u", "v"]})
+    sync = SyncWindow(today=TODAY, settled=TODAY, start=TODAY - timedelta(days=days), values={"uuids": ["u", "v"]})
     scope = Scope(
         listed=openapi.ListResource("a/b", {}, "Row"), sync=sync, since=since, parents=lambda _: parents or {"1": None}
     )

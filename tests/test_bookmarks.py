@@ -1,0 +1,156 @@
+"""Where a bookmark moves, and from where the next run asks: no change is missed between two runs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
+from tap_factorialhr.tap import TapFactorialHR
+from tests.conftest import TapRunner, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAY = timedelta(days=1)
+MARGIN = timedelta(minutes=10)
+PATH = "employees/employees"
+
+
+@pytest.fixture
+def company() -> Iterator[Sandbox]:
+    with Sandbox(Company(employees=10)) as sandbox:
+        yield sandbox
+
+
+def mark(run: Any, stream: str) -> str:
+    value: str = run.state["bookmarks"][stream]["replication_key_value"]
+    return value
+
+
+@pytest.mark.parametrize("stream", ["employees", "project_management_projects", "teams_of_nobody", "attendance_shifts"])
+def test_a_bookmark_stays_behind_the_start_of_the_run(tap: TapRunner, company: Sandbox, stream: str) -> None:
+    """Our clock may be ahead of the server's: what it calls the start of the run may be in the server's future."""
+    config = config_for(company)
+    if stream == "teams_of_nobody":  # A stream without rows.
+        stream = "employees"
+        company.answer = lambda record: Answer(body=b'{"data": [], "meta": {}}') if record.resource == PATH else None
+        del config["start_date"]
+    else:
+        for row in company.company.rows(PATH):
+            row["updated_at"] = "2999-01-01T00:00:00.000Z"
+    began = datetime.now(UTC)
+    run = tap(config, catalog=tap.catalog(config, stream))
+    value = datetime.fromisoformat(mark(run, stream))
+    limit = datetime.now(UTC) - MARGIN
+    if stream == "attendance_shifts":
+        assert value.date() == limit.date()
+    else:
+        assert began - MARGIN <= value.replace(tzinfo=UTC) <= limit
+
+
+def test_a_change_around_midnight_comes_although_our_clock_is_ahead(
+    tap: TapRunner, company: Sandbox, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Read from 23:59:40 on by the server's clock, ten seconds past midnight by ours.
+
+    A row changes after its page has been read and before midnight, and one on a later page after midnight.
+    """
+    midnight = datetime(2026, 3, 6, tzinfo=UTC)
+    monkeypatch.setattr(TapFactorialHR, "initialized_at", (midnight + timedelta(seconds=10)).timestamp() * 1000)
+    rows = company.company.rows(PATH)
+    for row in rows:
+        row["updated_at"] = "2026-01-01T00:00:00.000Z"
+
+    def change(record: RequestRecord) -> None:
+        if record.get("page") == "2":
+            rows[0]["updated_at"] = "2026-03-05T23:59:50.000Z"
+            rows[-1]["updated_at"] = "2026-03-06T00:00:08.000Z"
+
+    company.answer = change
+    config = config_for(company, page_size=4, concurrency=1)
+    run = TapFactorialHR(config=config, catalog=tap.catalog(config, "employees"))
+    run.sync_all()
+    run.sync_run.fetcher.close()
+    last = json.loads(capfdbinary.readouterr().out.splitlines()[-1])
+    assert last["value"]["bookmarks"]["employees"]["replication_key_value"] < rows[0]["updated_at"]
+
+
+@pytest.mark.parametrize(("hour", "lookback"), [(0, None), (1, 0), (13, 1), (23, None)])
+def test_a_change_right_after_the_bookmark_comes_wherever_the_company_is(
+    tap: TapRunner, company: Sandbox, hour: int, lookback: int | None
+) -> None:
+    """Whether the server takes the day of the filter in UTC or in the zone of the company."""
+    bookmark = datetime(2026, 3, 6, hour, 30, tzinfo=UTC)
+    changed = bookmark + timedelta(minutes=90)
+    asked: list[str] = []
+
+    def note(record: RequestRecord) -> Answer | None:
+        asked.extend(filter(None, [record.get("updated_at_gteq")]))
+        return None
+
+    company.answer = note
+    config = config_for(company, **({} if lookback is None else {"lookback_days": lookback}))
+    state = {
+        "bookmarks": {"employees": {"replication_key": "updated_at", "replication_key_value": bookmark.isoformat()}}
+    }
+    run = tap(config, catalog=tap.catalog(config, "employees"), state=state)
+    assert run.code == 0, run.stderr
+    assert asked
+    for day in map(date.fromisoformat, asked):
+        assert day <= changed.date()
+        for zone in range(-12, 15):
+            assert day <= (changed + timedelta(hours=zone)).date()
+
+
+def test_days_that_were_refused_are_asked_for_again(tap: TapRunner, company: Sandbox) -> None:
+    """And so are those after them; what was read is written all the same."""
+    today = datetime.now(UTC).date()
+    config = config_for(company, window_days=2, lookback_days=0, concurrency=1)
+    config["start_date"] = (today - 5 * DAY).isoformat()
+    refused = (today - 3 * DAY).isoformat()
+    company.answer = lambda record: Answer(403) if record.get("start_on") == refused else None
+    catalog = tap.catalog(config, "attendance_shifts")
+    first = tap(config, catalog=catalog)
+    assert first.code == 0, first.stderr
+    assert "attendance_shifts: without a part of its rows (1 times HTTP 403)" in first.stderr
+    assert max(row["date"] for row in first.records["attendance_shifts"]) > refused
+    assert mark(first, "attendance_shifts") == (today - 4 * DAY).isoformat()
+    company.answer = None
+    second = tap(config, catalog=catalog, state=first.state)
+    known = {row["id"] for run in (first, second) for row in run.records["attendance_shifts"]}
+    start = config["start_date"]
+    assert known == {
+        str(row["id"]) for row in company.company.rows("attendance/shifts") if start <= row["date"] <= today.isoformat()
+    }
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_a_parent_that_is_refused_in_one_window_is_left_out_alone(tap: TapRunner, status: int) -> None:
+    with Sandbox(Company(employees=20)) as sandbox:
+        today = datetime.now(UTC).date()
+        config = config_for(sandbox, window_days=2)
+        config["start_date"] = (today - 5 * DAY).isoformat()
+        victim = str(sandbox.company.rows(PATH)[7]["id"])
+        refused = (today - 3 * DAY).isoformat()
+
+        def refuse(record: RequestRecord) -> Answer | None:
+            is_one = ("employee_ids[]", victim) in record.params and record.get("start_on") == refused
+            return Answer(status) if is_one else None
+
+        catalog = tap.catalog(config, "attendance_estimated_times")
+        whole = tap(config, catalog=catalog)
+        sandbox.answer = refuse
+        run = tap(config, catalog=catalog)
+        assert run.code == 0, run.stderr
+        stream = "attendance_estimated_times"
+        assert f"{stream}: without a part of its rows (1 times HTTP {status})" in run.stderr
+        until = (today - 2 * DAY).isoformat()
+        expected = [
+            row for row in whole.records[stream] if row["employee_id"] != victim or not refused <= row["date"] <= until
+        ]
+        assert len(expected) < len(whole.records[stream])
+        assert sorted(row["id"] for row in run.records[stream]) == sorted(row["id"] for row in expected)
