@@ -69,6 +69,7 @@ clean: ## Remove what was made here, but not your output and the state of your r
 
 .meltano/.installed: .venv/.installed meltano.yml
 	@$(BIN)/meltano --log-level=warning install
+	@$(BIN)/python -m compileall -q tap_factorialhr
 	@touch $@
 
 .clients/.installed: .venv/.installed scripts/environments.py

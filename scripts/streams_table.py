@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md and docs again: settings and streams as the tap says, arrows as it imports.
+"""Write again what is generated: tables in README.md and docs, and what Meltano is told of the tap.
 
 ``python -m scripts.streams_table`` writes them; with ``--check`` nothing is written, and the exit code is 1 where
 one is out of date.
@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scripts import plugin_definition
 from tap_factorialhr.tap import TapFactorialHR
 
 if TYPE_CHECKING:
@@ -22,18 +23,6 @@ if TYPE_CHECKING:
     from tap_factorialhr.streams import FactorialStream
 
 PROJECT = Path(__file__).resolve().parent.parent
-OF_THE_SDK = frozenset(
-    {
-        "stream_maps",
-        "stream_map_config",
-        "faker_config",
-        "flattening_enabled",
-        "flattening_max_depth",
-        "flattening_max_key_length",
-        "flattening_separator",
-    }
-)
-"""Settings that the SDK adds to every tap, and documents."""
 
 
 def main(arguments: list[str]) -> int:
@@ -53,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def documents() -> dict[Path, str]:
-    """The documents that hold a table, as they should be."""
+    """The documents that hold something generated, as they should be."""
     streams = discovered()
     readme, details = PROJECT / "README.md", PROJECT / "docs" / "streams.md"
     text = between_marks(readme.read_text(), "settings", settings_table())
@@ -62,6 +51,7 @@ def documents() -> dict[Path, str]:
         house: between_marks(house.read_text(), "arrows", arrows()),
         readme: between_marks(text, "streams", short_table(streams)),
         details: between_marks(details.read_text(), "streams", long_table(streams)),
+        **plugin_definition.documents(),
     }
 
 
@@ -118,7 +108,7 @@ def settings_table() -> list[str]:
         (
             (f"`{name}`", code(declared.get("default")), declared["description"])
             for name, declared in properties.items()
-            if name not in OF_THE_SDK
+            if name not in plugin_definition.OF_THE_SDK
         ),
     )
 

@@ -13,79 +13,17 @@ import pytest
 import yaml
 
 from scripts import streams_table
-from tap_factorialhr.tap import TapFactorialHR
+from scripts.plugin_definition import declared
+from tests.test_plugin import SECRETS
 
 PROJECT = Path(__file__).resolve().parent.parent
 PREFIX = "TAP_FACTORIALHR_"
-SECRETS = {"api_key", "access_token", "refresh_token", "client_id", "client_secret", "hash_key"}
-
-
-def declared() -> dict[str, dict[str, Any]]:
-    """The tap's settings, the SDK's included."""
-    schema: dict[str, Any] = {"properties": dict(TapFactorialHR.config_jsonschema["properties"])}
-    TapFactorialHR.append_builtin_config(schema)
-    properties: dict[str, dict[str, Any]] = schema["properties"]
-    return properties
 
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((PROJECT / "meltano.yml").read_text())
     return loaded
-
-
-@pytest.fixture(scope="module")
-def extractor(project: dict[str, Any]) -> dict[str, Any]:
-    (found,) = project["plugins"]["extractors"]
-    assert isinstance(found, dict)
-    return found
-
-
-def kinds(schema: dict[str, Any]) -> str:
-    """The kind that Meltano is to have for a setting."""
-    if "enum" in schema:
-        return "options"
-    if schema.get("format") == "date-time":
-        return "date_iso8601"
-    kind: str = next(kind for kind in schema["type"] if kind != "null")
-    return {"number": "integer"}.get(kind, kind)  # Meltano cannot hand over what it calls a decimal.
-
-
-def test_meltano_knows_every_setting(extractor: dict[str, Any]) -> None:
-    settings = {setting["name"]: setting for setting in extractor["settings"]}
-    assert list(settings) == list(declared())
-    for name, schema in declared().items():
-        setting = settings[name]
-        assert setting["kind"] == kinds(schema), name
-        assert setting.get("value") == schema.get("default"), name
-        assert setting.get("sensitive", False) == schema.get("secret", False), name
-        assert [option["value"] for option in setting.get("options", [])] == schema.get("enum", []), name
-        assert setting["label"], name
-
-
-def test_meltano_says_what_the_tap_says_of_its_settings(extractor: dict[str, Any]) -> None:
-    settings = {setting["name"]: setting for setting in extractor["settings"]}
-    for name, schema in declared().items():
-        if name not in streams_table.OF_THE_SDK:
-            assert settings[name]["description"] == schema["description"]
-            assert settings[name]["label"] == schema["title"]
-
-
-def test_secrets_are_secret() -> None:
-    assert {name for name, schema in declared().items() if schema.get("secret")} == SECRETS
-
-
-def test_meltano_knows_every_capability(extractor: dict[str, Any]) -> None:
-    assert sorted(extractor["capabilities"]) == sorted(str(item.value) for item in TapFactorialHR.capabilities)
-
-
-def test_the_groups_are_the_ways_in(extractor: dict[str, Any]) -> None:
-    assert [set(group) for group in extractor["settings_group_validation"]] == [
-        {"api_key"},
-        {"access_token"},
-        {"refresh_token", "client_id", "client_secret"},
-        {"token_file"},
-    ]
 
 
 def test_meltano_needs_no_hub(project: dict[str, Any]) -> None:
