@@ -1,4 +1,4 @@
-"""The whole way: `meltano run tap-factorialhr target-postgres` into a real PostgreSQL, and whose time it is."""
+"""The whole way: `meltano run tap-factorialhr target-postgres` into a real PostgreSQL, beside dlt's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from benchmarks.competitors.measuring import API_KEY
+from benchmarks.environments import python_with
 from benchmarks.process import FOLDER, FailedError, run
 from benchmarks.results import EndToEnd
 from benchmarks.taps import tap_command
@@ -68,17 +69,25 @@ class CpuWatch:
                 self._used[who, process.pid] = times.user + times.system
 
 
-def measure(pages: Pages, folder: Path, versions: dict[str, str], *, quick: bool) -> EndToEnd:
-    """Move the employees, each round into a schema of its own; a small run before is not counted."""
-    rows = 2_000 if quick else 20_000
-    found = EndToEnd(rows)
+def measure(pages: Pages, folder: Path, versions: dict[str, str], *, quick: bool) -> list[EndToEnd]:
+    """Move the employees with both in turn, each round into a schema of its own, and then once more into the same.
+
+    A small run before is not counted.
+    """
+    python = python_with("dlt")
+    found = [EndToEnd(rows) for rows in ((2_000,) if quick else (20_000, 100_000))]
     with embedded_postgres(folder / "postgres") as url:
         project = MeltanoProject(folder / "project", settings(pages, url))
-        move(pages, project, url, EndToEnd(100), "warm_up")
-        for number in range(1 if quick else 3):
-            move(pages, project, url, found, f"round_{number}")
-            print(f"into PostgreSQL: {found.wall[-1]:.1f} s", flush=True)
-            found.tap_alone.append(alone(pages, folder))
+        # dlt insists on a password and a host; the socket, which the address names last, takes the host's place.
+        full = url.replace("postgres:@", "postgres:none@localhost")
+        dlt: list[str | Path] = [python, "-m", "benchmarks.competitors.dlt_to_postgres", pages.address, full]
+        for number, one in enumerate([EndToEnd(100), *found * (1 if quick else 3)]):
+            pages.set(one.rows, 0)
+            for ours, theirs in ((one.wall, one.dlt), (one.again, one.dlt_again)):
+                ours.append(move(project, url, one, f"round_{number}"))
+                theirs.append(move_by_dlt(dlt, url, one, f"dlt_{number}"))
+            one.tap_alone.append(alone(pages, folder))
+            print(f"{one.rows:,} into PostgreSQL: {one.wall[-1]:.1f} s, dlt {one.dlt[-1]:.1f} s", flush=True)
         versions["PostgreSQL"] = server_version(url)
     return found
 
@@ -94,13 +103,15 @@ def settings(pages: Pages, url: str) -> dict[str, str]:
     }
 
 
-def move(pages: Pages, project: MeltanoProject, url: str, found: EndToEnd, schema: str) -> None:
-    """One run.
+def move(project: MeltanoProject, url: str, found: EndToEnd, schema: str) -> float:
+    """Run Meltano; the time of the processor counts for a run into an empty schema.
+
+    Returns:
+        Seconds of the whole command.
 
     Raises:
         FailedError: It failed, or rows are missing.
     """
-    pages.set(found.rows, 0)
     project.settings["TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA"] = schema
     log = FOLDER / "meltano.log"
     began = time.monotonic()
@@ -110,9 +121,25 @@ def move(pages: Pages, project: MeltanoProject, url: str, found: EndToEnd, schem
     counts = row_counts(url, schema)
     if done.returncode or counts != {"employees": found.rows}:
         raise FailedError(f"meltano run: exit code {done.returncode}, {counts}; see .bench/{log.name}")
-    found.wall.append(round(wall, 3))
-    for who, used in ((TAP, found.tap_cpu), (LOADER, found.loader_cpu), (MELTANO, found.meltano_cpu)):
-        used.append(round(watch.seconds[who], 2))
+    if len(found.tap_cpu) == len(found.tap_alone):
+        for who, used in ((TAP, found.tap_cpu), (LOADER, found.loader_cpu), (MELTANO, found.meltano_cpu)):
+            used.append(round(watch.seconds[who], 2))
+    return round(wall, 3)
+
+
+def move_by_dlt(command: list[str | Path], url: str, found: EndToEnd, schema: str) -> float:
+    """Run dlt's pipeline.
+
+    Returns:
+        Seconds of the whole command.
+
+    Raises:
+        FailedError: It failed, or rows are missing.
+    """
+    wall = run([*command, schema]).wall
+    if (rows := row_counts(url, schema).get("employees")) != found.rows:
+        raise FailedError(f"dlt: {rows} rows instead of {found.rows}")
+    return round(wall, 3)
 
 
 def alone(pages: Pages, folder: Path) -> float:

@@ -16,6 +16,7 @@ PINNED = {
     "airbyte-cdk": "7.39.1",
 }
 """What is compared with, in the versions that were current when this was written; none is a dependency of the tap."""
+EXTRAS = {"dlt": "[postgres]"}
 
 
 def python_with(package: str) -> Path:
@@ -25,6 +26,6 @@ def python_with(package: str) -> Path:
         FailedError: It could not be made.
     """
     try:
-        return environments.make(package, PINNED[package], FOLDER / "competitors")
+        return environments.make(package, PINNED[package], FOLDER / "competitors", extras=EXTRAS.get(package, ""))
     except environments.FailedError as error:
         raise FailedError(str(error)) from None

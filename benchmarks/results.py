@@ -72,11 +72,14 @@ class Memory(msgspec.Struct):
 
 
 class EndToEnd(msgspec.Struct):
-    """A run of Meltano into PostgreSQL; each list has a number for each round.
+    """Runs of Meltano and of dlt into PostgreSQL; each list has a number for each round.
 
     Attributes:
         rows: How many were read, and are in the table.
         wall: Seconds of `meltano run`.
+        again: Those of the same once more, into the table that is full already.
+        dlt: Seconds of dlt's pipeline, the whole process.
+        dlt_again: Those of the same once more.
         tap_alone: Seconds of the tap alone, to nowhere.
         tap_cpu: Seconds of the processor that the tap used within `meltano run`.
         loader_cpu: Those of the loader.
@@ -85,6 +88,9 @@ class EndToEnd(msgspec.Struct):
 
     rows: int
     wall: list[float] = []
+    again: list[float] = []
+    dlt: list[float] = []
+    dlt_again: list[float] = []
     tap_alone: list[float] = []
     tap_cpu: list[float] = []
     loader_cpu: list[float] = []
@@ -100,6 +106,6 @@ class Results(msgspec.Struct):
     readers: list[Reading] = []
     streams: list[Streams] = []
     memory: list[Memory] = []
-    postgres: EndToEnd | None = None
+    postgres: list[EndToEnd] = []
     failures: dict[str, str] = {}
     minutes: float = 0.0

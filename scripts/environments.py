@@ -25,13 +25,14 @@ def python_of(package: str, folder: Path = FOLDER) -> Path:
     return folder / package / "bin" / "python"
 
 
-def make(package: str, version: str, folder: Path = FOLDER) -> Path:
+def make(package: str, version: str, folder: Path = FOLDER, *, extras: str = "") -> Path:
     """Make the environment of a package, where it is not there in this version.
 
     Args:
         package: The package's name on the index.
         version: Its version.
         folder: Where the environments are.
+        extras: Its extras, in square brackets.
 
     Returns:
         The environment's interpreter.
@@ -39,13 +40,13 @@ def make(package: str, version: str, folder: Path = FOLDER) -> Path:
     Raises:
         FailedError: It could not be made.
     """
-    requirement = f"{package}=={version}"
-    made, python = folder / package / "made-for.txt", python_of(package, folder)
+    requirement = f"{package}{extras}=={version}"
+    made, python = folder / package / "compiled-for.txt", python_of(package, folder)
     if not made.exists() or made.read_text() != requirement:
         print(f"installing {requirement} ...", flush=True)
         shutil.rmtree(folder / package, ignore_errors=True)
         _uv("venv", "--python", sys.executable, str(folder / package))
-        _uv("pip", "install", "--python", str(python), requirement)
+        _uv("pip", "install", "--compile-bytecode", "--python", str(python), requirement)
         made.write_text(requirement)
     return python
 

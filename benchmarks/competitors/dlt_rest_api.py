@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dlt.sources.rest_api import rest_api_source
 
 from benchmarks.competitors.measuring import API_KEY, PAGE_SIZE, PATH, VERSION, measure
 
+if TYPE_CHECKING:
+    from dlt.extract.source import DltSource
 
-def read(address: str) -> int:
-    """Iterate over the one resource of the source."""
-    source = rest_api_source(
+
+def source(address: str) -> DltSource:
+    """The employees as the one resource of a source."""
+    return rest_api_source(
         {
             "client": {
                 "base_url": f"{address}/api/{VERSION}/resources/",
@@ -30,7 +35,11 @@ def read(address: str) -> int:
             ],
         }
     )
-    return sum(1 for _ in source.resources["employees"])
+
+
+def read(address: str) -> int:
+    """Iterate over the one resource of the source."""
+    return sum(1 for _ in source(address).resources["employees"])
 
 
 if __name__ == "__main__":
