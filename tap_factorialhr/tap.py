@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -61,6 +62,7 @@ class TapFactorialHR(Tap):
         """Make the tap; with ``validate_config`` everything that can be checked before a request is checked."""
         self._stop_signal: int | None = None
         super().__init__(*args, validate_config=validate_config, **kwargs)
+        self._handle_hang_up()
         self._writer.stdout.check = self.check_interrupted
         if validate_config:
             checks.check_streams(self.input_catalog or (), self.streams)
@@ -127,6 +129,12 @@ class TapFactorialHR(Tap):
         timer = threading.Timer(STOP_GRACE, os._exit, (128 + signum,))
         timer.daemon = True
         timer.start()
+
+    def _handle_hang_up(self) -> None:
+        """Take a terminal that goes away for a signal to end, as the SDK does others; not where ``nohup`` says no."""
+        in_main_thread = threading.current_thread() == threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._handle_termination)
 
     @classmethod
     def invoke(  # type: ignore[override]

@@ -246,7 +246,7 @@ def test_an_answer_that_is_none_is_tried_again(
     assert f"teams: HTTP {status}, trying again" in run.stderr
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_within_five_seconds(
     tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, signum: signal.Signals
 ) -> None:
@@ -271,6 +271,22 @@ def test_a_signal_ends_the_run_within_five_seconds(
     run = Run(process.returncode, first + rest, errors)
     assert run.messages[-1]["type"] == "STATE"
     assert "Traceback" not in errors
+
+
+def test_a_run_that_is_to_outlive_its_terminal_does(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> None:
+    command = ["nohup", *tap.command(config, catalog=tap.catalog(config, "teams"))]
+    sandbox.latency = 0.5
+    sandbox.clear()
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tap.folder)
+        while not sandbox.requests and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        output, errors = process.communicate(timeout=20)
+    finally:
+        sandbox.latency = 0.0
+    assert process.returncode == 0, errors
+    assert Run(0, output, errors).records["teams"]
 
 
 def test_a_target_that_goes_away_is_a_clean_end(tap: TapRunner, config: dict[str, Any]) -> None:

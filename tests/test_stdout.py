@@ -135,7 +135,8 @@ def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_signal_during_a_token_request_keeps_the_new_tokens(tap: TapRunner) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_a_token_request_keeps_the_new_tokens(tap: TapRunner, signum: signal.Signals) -> None:
     with Sandbox(Company(employees=5)) as sandbox:
         tokens = sandbox.oauth.issue_tokens()
         config = config_for(sandbox, token_file=str(tap.folder / "session.json"))
@@ -150,8 +151,8 @@ def test_a_signal_during_a_token_request_keeps_the_new_tokens(tap: TapRunner) ->
         process = subprocess.Popen(tap.command(config, catalog=catalog), stdout=subprocess.DEVNULL, cwd=tap.folder)
         while not any(one.path == "/oauth/token" for one in sandbox.requests):
             time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 128 + signal.SIGTERM
+        process.send_signal(signum)
+        assert process.wait(timeout=10) == 128 + signum
         sandbox.latency = 0.0
         assert tap(config, catalog=catalog).code == 0
         assert sandbox.oauth.invalid_grants == 0

@@ -1,0 +1,253 @@
+"""A session that is renewed, refused or lost, against a server whose refresh tokens serve once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr import auth
+from tap_factorialhr.errors import CredentialsError
+from tests.support.authentication import AT_ONCE, LOGIN, SECRETS, failure, make, prepared, read, rejecting
+from tests.support.oauth_server import Fault, OAuthServer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def server() -> Iterator[OAuthServer]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
+
+
+class TestRefresh:
+    def test_first_request_gets_an_access_token(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        assert server.forms == []
+        assert [read(authenticator, server.url) for _ in range(3)] == [200, 200, 200]
+        assert server.forms == [{"grant_type": "refresh_token", **LOGIN}]
+        assert server.token_headers[0]["Content-Type"] == "application/x-www-form-urlencoded"
+
+    def test_a_given_access_token_serves_until_it_is_refused(self, server: OAuthServer) -> None:
+        server.ends["access-0"] = time.monotonic() + 3600
+        authenticator = make({**LOGIN, "access_token": "access-0"}, server.url)
+        assert read(authenticator, server.url) == 200
+        assert server.forms == []
+        server.ends.clear()
+        assert read(authenticator, server.url) == 200
+        assert len(server.forms) == 1
+
+    def test_tokens_of_two_seconds_are_used_and_renewed_in_time(self, server: OAuthServer) -> None:
+        server.lifetime = 2
+        authenticator = make(LOGIN, server.url)
+        end = time.monotonic() + 2.4
+        statuses = []
+        while time.monotonic() < end:
+            statuses.append(read(authenticator, server.url))
+            time.sleep(0.02)
+        assert set(statuses) == {200}
+        assert 2 <= len(server.forms) <= 5
+
+    def test_a_refused_access_token_is_renewed_once_by_many_threads(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        read(authenticator, server.url)
+        server.ends.clear()
+        start = threading.Barrier(16)
+
+        def one(_: int) -> int:
+            start.wait()
+            return read(authenticator, server.url)
+
+        with ThreadPoolExecutor(16) as pool:
+            assert set(pool.map(one, range(16))) == {200}
+        assert len(server.forms) == 2
+
+    def test_a_thread_that_was_refused_earlier_takes_the_current_token(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        flows = [authenticator.flow(prepared(f"{server.url}/x")) for _ in range(2)]
+        assert [next(flow).headers["Authorization"] for flow in flows] == ["Bearer access-1"] * 2
+        assert [rejecting(flow) for flow in flows] == ["Bearer access-2"] * 2
+        assert len(server.forms) == 2
+
+    def test_a_request_that_is_refused_twice_is_not_sent_a_third_time(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        flow = authenticator.flow(prepared(f"{server.url}/x"))
+        next(flow)
+        rejecting(flow)
+        with pytest.raises(CredentialsError, match="HTTP 401"):
+            rejecting(flow)
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            {"created_at": 1_000_000_000},
+            {"created_at": 99_999_999_999},
+            {"created_at": "2001-02-03T04:05:06Z"},
+            {"created_at": None, "expires_in": None},
+            {"created_at": [], "expires_in": "soon"},
+            {"created_at": 1e300, "expires_in": -1},
+            {"token_type": None},
+        ],
+    )
+    def test_odd_answers_and_clocks(self, server: OAuthServer, extra: dict[str, Any]) -> None:
+        server.extra = extra
+        authenticator = make(LOGIN, server.url)
+        assert [read(authenticator, server.url) for _ in range(3)] == [200, 200, 200]
+        assert len(server.forms) == 1
+
+    def test_an_answer_without_refresh_token_keeps_the_old_one(self, server: OAuthServer) -> None:
+        server.extra = {"refresh_token": None}
+        authenticator = make(LOGIN, server.url)
+        flow = authenticator.flow(prepared(f"{server.url}/x"))
+        next(flow)
+        server.number = 0
+        rejecting(flow)
+        assert [form["refresh_token"] for form in server.forms] == ["refresh-0", "refresh-0"]
+
+    def test_a_netrc_does_not_count(self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        read(make(LOGIN, server.url), server.url)
+        assert "Authorization" not in server.token_headers[0]
+
+    def test_renewing_tells_no_secret_to_the_log(self, server: OAuthServer, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+        server.faults = [Fault(503)]
+        authenticator = make(LOGIN, server.url)
+        read(authenticator, server.url)
+        assert "trying once more" in caplog.text
+        assert not [secret for secret in SECRETS if secret in caplog.text + repr(vars(authenticator))]
+
+
+class TestRefused:
+    def test_a_used_refresh_token(self, server: OAuthServer) -> None:
+        server.number = 5
+        authenticator = make(LOGIN, server.url)
+        assert "refused the refresh token" in (message := failure(authenticator, server.url))
+        assert "log in again" in message
+        failure(authenticator, server.url)
+        assert len(server.forms) == 1, "a refused token is not offered again"
+
+    def test_a_wrong_client_secret(self, server: OAuthServer) -> None:
+        message = failure(make({**LOGIN, "client_secret": "wrong"}, server.url), server.url)
+        assert "client_id or client_secret" in message
+        assert len(server.forms) == 1
+
+    @pytest.mark.parametrize(
+        ("fault", "said"),
+        [
+            (Fault(307, headers=(("Location", "http://127.0.0.1:1/oauth/token"),)), "redirect"),
+            (Fault(404), "base_url"),
+            (Fault(401), "client_secret"),
+            (Fault(400, b'{"error": "invalid_request"}'), "invalid_request"),
+            (Fault(400, b'{"error": "SECRET-BODY"}'), "HTTP 400"),
+            (Fault(400, b'{"error": ["SECRET-BODY"]}'), "HTTP 400"),
+            (Fault(403, b"[" * 100_000), "HTTP 403"),
+        ],
+    )
+    def test_other_refusals_end_at_once(self, server: OAuthServer, fault: Fault, said: str) -> None:
+        server.faults = [fault]
+        assert said in failure(make(LOGIN, server.url), server.url)
+        assert len(server.forms) == 1
+
+    def test_too_many_requests_waits_as_told(self, server: OAuthServer) -> None:
+        server.faults = [Fault(429, headers=(("Retry-After", "1"),))]
+        began = time.monotonic()
+        assert read(make(LOGIN, server.url), server.url) == 200
+        assert time.monotonic() - began >= 1
+
+    def test_an_endless_answer_is_given_up(self, server: OAuthServer) -> None:
+        server.faults = [Fault(200, b" " * (3 << 20))]
+        assert "may have been used up" in failure(make(LOGIN, server.url), server.url)
+
+
+LOST = [
+    Fault(500),
+    Fault(503),
+    Fault(408),
+    Fault(200, b"<html>SECRET-BODY"),
+    Fault(200, b'{"access_token": "access-1'),
+    Fault(200, b'{"access_token": "access\\n1", "refresh_token": "SECRET-BODY"}'),
+    Fault(200, b"x" * 100, cut=True),
+    Fault(200, b"[" * 100_000),
+]
+
+
+class TestLostAnswers:
+    @pytest.mark.parametrize("fault", LOST)
+    def test_one_more_try(self, server: OAuthServer, fault: Fault) -> None:
+        server.faults = [fault]
+        assert read(make(LOGIN, server.url), server.url) == 200
+        assert len(server.forms) == 2
+
+    @pytest.mark.parametrize("fault", LOST)
+    def test_never_a_third(self, server: OAuthServer, fault: Fault) -> None:
+        server.faults = [fault, fault]
+        authenticator = make(LOGIN, server.url)
+        for _ in range(2):
+            message = failure(authenticator, server.url)
+            assert "may have been used up" in message
+            assert "log in again" in message
+        assert len(server.forms) == 2
+
+    def test_renewed_unheard(self, server: OAuthServer) -> None:
+        server.faults = [Fault(200, b"x" * 100, cut=True, renews=True)]
+        message = failure(make(LOGIN, server.url), server.url)
+        assert "was lost" in message
+        assert "log in again" in message
+        assert [form["refresh_token"] for form in server.forms] == ["refresh-0", "refresh-0"]
+
+    def test_timeout(self, server: OAuthServer) -> None:
+        server.faults = [Fault(silence=0.5), Fault(silence=0.5)]
+        authenticator = make(LOGIN, server.url, timeout=(2.0, 0.1))
+        assert "timed out" in failure(authenticator, server.url)
+
+    def test_an_answer_that_drips_comes_to_an_end(self, server: OAuthServer) -> None:
+        server.faults = [Fault(body=b"x" * 2_000, drip=0.01)] * 2
+        authenticator = make(LOGIN, server.url, timeout=(2.0, 0.2))
+        began = time.monotonic()
+        assert "does not end" in failure(authenticator, server.url)
+        assert time.monotonic() - began < 10
+
+    def test_a_server_that_was_never_reached_has_used_nothing_up(self) -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        message = failure(make(LOGIN, url), url)
+        assert "no connection" in message
+        assert "used up" not in message
+
+    @pytest.mark.parametrize("status", [503, 400])
+    def test_another_program_has_renewed_meanwhile(self, server: OAuthServer, tmp_path: Path, status: int) -> None:
+        """A client without our lock writes the file while our request is under way."""
+        path = tmp_path / "session.json"
+        authenticator = make({**LOGIN, "token_file": str(path)}, server.url)
+        server.faults = [Fault(status, b'{"error": "invalid_grant"}', silence=0.3)]
+
+        def meanwhile() -> None:
+            while not server.forms:
+                time.sleep(0.01)
+            answer = server.renew()
+            kept = json.loads(path.read_text()) | {k: answer[k] for k in ("access_token", "refresh_token")}
+            path.write_text(json.dumps(kept | {"created_at": datetime.now(UTC).isoformat()}))
+
+        other = threading.Thread(target=meanwhile)
+        other.start()
+        assert read(authenticator, server.url) == 200
+        other.join()
+        assert len(server.forms) == 1
+        assert server.reads[-1]["Authorization"] == "Bearer access-1"
