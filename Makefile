@@ -12,7 +12,7 @@ export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs bench build clean
+.PHONY: help install demo test lint format docs bench dagster build clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | sed 's/$$/ /' | tr '|' '\t'
@@ -40,6 +40,9 @@ docs: .venv/.installed ## Write the generated parts of the documents again
 
 bench: .bench/.installed .meltano/.installed ## Measure, side by side with others (takes a while)
 	@.bench/venv/bin/python -m benchmarks.run $(ARGS)
+
+dagster: .venv-uv/.installed ## Check and test the example on Dagster, in environments of its own (takes minutes)
+	@$(MAKE) --no-print-directory -C examples/dagster test
 
 build: .venv/.installed ## Build the wheel and the source archive into dist/
 	$(UV) build

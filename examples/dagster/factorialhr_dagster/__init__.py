@@ -1,0 +1,1 @@
+"""Many companies' Factorial into one PostgreSQL, on Dagster."""

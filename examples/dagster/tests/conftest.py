@@ -1,0 +1,21 @@
+"""What the tests share: an embedded PostgreSQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[dict[str, str]]:
+    # Beside pytest's own directories, which nobody else may pass through, not even the server's user.
+    with TemporaryDirectory() as folder, postgres(Path(folder) / "postgres") as urls:
+        yield urls

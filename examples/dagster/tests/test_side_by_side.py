@@ -1,0 +1,277 @@
+"""All of it at once: Dagster, two companies, partitions side by side, and a worker that is killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg import sql
+
+import local
+from factorialhr_dagster import settings
+from factorialhr_dagster.assets import CHECK, partition_key, partitions
+from factorialhr_dagster.definitions import asset
+from factorialhr_dagster.schedules import UNDER_WAY
+from factorialhr_dagster.transfer import PIPELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+COMPANIES = {"acme": ("30", "1"), "globex": ("20", "2")}
+"""Employees and seed of each."""
+VICTIM = ("acme", "time")
+"""The partition whose worker is killed."""
+LONGEST = 600.0
+"""Seconds in which anything has to come about."""
+MOST_OF_A_COMPANY = 2
+"""How many of a company's runs home/dagster.yaml lets go on at once."""
+KEYLESS = {"project_management_exportable_expenses"}
+"""The one stream whose rows have no identity: a loader can only add them, also those that it has."""
+ASSET = dg.AssetKey("factorialhr")
+
+
+@dataclass
+class World:
+    """Two companies, their databases, and Dagster between them.
+
+    Attributes:
+        environment: What Dagster was started with.
+        home: Where it keeps what is not in the database.
+        instance: It.
+        killed: The run whose worker was killed.
+        bookmarks: What the state was at that moment.
+    """
+
+    environment: dict[str, str]
+    home: Path
+    instance: dg.DagsterInstance
+    killed: str = ""
+    bookmarks: dict[str, Any] = field(default_factory=dict)
+
+    def query(self, query: str | sql.Composed, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.environment["WAREHOUSE_URL"]) as connection:
+            return connection.execute(query.encode() if isinstance(query, str) else query, values).fetchall()
+
+    def runs(self, company: str, domain: str) -> list[dg.RunRecord]:
+        """The runs of a partition, the first one first."""
+        tags = {"dagster/partition": str(partition_key(company, domain))}
+        return list(self.instance.get_run_records(dg.RunsFilter(tags=tags), ascending=True))
+
+    def begun(self, company: str, domain: str) -> dict[str, Any]:
+        """The bookmarks of the streams that have one by now."""
+        if self.query("SELECT to_regclass('pipeline.states')") == [(None,)]:
+            return {}
+        found = self.query("SELECT state FROM pipeline.states WHERE company = %s AND domain = %s", company, domain)
+        bookmarks = found[0][0]["bookmarks"] if found else {}
+        return {name: one for name, one in bookmarks.items() if "replication_key_value" in one}
+
+    def reads(self, run: str) -> dict[str, int]:
+        """How many requests a run took for each stream."""
+        return dict(self.query("SELECT stream, requests FROM pipeline.reads WHERE run = %s", run))
+
+    def kill_worker(self) -> None:
+        """Kill the process that reads the victim, as the system does when memory runs out."""
+        self.bookmarks = self.begun(*VICTIM)
+        self.killed = self.runs(*VICTIM)[-1].dagster_run.run_id
+        events = " ".join(entry.user_message or "" for entry in self.instance.all_logs(self.killed))
+        found = re.search(r"Executing steps in process \(pid: (\d+)\)", events)
+        assert found, events
+        os.kill(int(found[1]), signal.SIGKILL)
+
+
+def until(condition: Callable[[], object], what: str, log: Path) -> None:
+    end = time.monotonic() + LONGEST
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come about\n{log.read_text()[-4000:]}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def world(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Every partition has been read; the worker that read the victim was killed in the middle."""
+    home = tmp_path_factory.mktemp("dagster")
+    log = home / "log"
+    environment = {**databases, "FLUSH_SECONDS": "1"}
+    port = free_port()
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, (employees, seed) in COMPANIES.items():
+            slow = ("--latency=0.25",) if name == VICTIM[0] else ()
+            environment |= stack.enter_context(
+                local.sandbox(name, (f"--employees={employees}", f"--seed={seed}", *slow))
+            )
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        stack.enter_context(local.dagster(home, environment, port, stack.enter_context(log.open("w"))))
+        until(lambda: answers(f"http://127.0.0.1:{port}/server_info"), "the page", log)
+        world = World(environment, home, stack.enter_context(dg.DagsterInstance.from_config(str(home))))
+        until(lambda: world.begun(*VICTIM), "a state of the victim", log)
+        world.kill_worker()
+        wanted = set(partitions(settings.load()).get_partition_keys())
+        until(lambda: world.instance.get_materialized_partitions(ASSET) >= wanted, "a run of every partition", log)
+        until(lambda: not world.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)), "the end of all runs", log)
+        yield world
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_the_worker_was_killed_and_its_run_was_begun_again(world: World) -> None:
+    first, *others = world.runs(*VICTIM)
+    assert first.dagster_run.run_id == world.killed
+    assert first.dagster_run.status == dg.DagsterRunStatus.FAILURE
+    assert world.reads(world.killed) == {}  # it had no time to say what it had read
+    again = others[-1].dagster_run
+    assert again.status == dg.DagsterRunStatus.SUCCESS
+    assert again.parent_run_id == world.killed
+    assert again.tags["dagster/retry_number"] == "1"
+
+
+def test_the_retry_goes_on_from_the_last_state(world: World) -> None:
+    again = world.reads(world.runs(*VICTIM)[-1].dagster_run.run_id)
+    whole = world.reads(world.runs("globex", "time")[-1].dagster_run.run_id)
+    assert world.bookmarks
+    for stream in world.bookmarks:
+        assert 0 < again[stream] < whole[stream], stream
+    assert any(again[stream] >= whole[stream] > 1 for stream in world.begun(*VICTIM).keys() - world.bookmarks.keys())
+
+
+@pytest.mark.parametrize("company", list(COMPANIES))
+def test_every_row_is_there_once(world: World, company: str) -> None:
+    keys: dict[str, list[str]] = {}
+    for table, column in world.query(
+        "SELECT table_name, column_name FROM information_schema.table_constraints"
+        " JOIN information_schema.key_column_usage USING (constraint_schema, constraint_name, table_name)"
+        " WHERE constraint_type = 'PRIMARY KEY' AND constraint_schema = %s ORDER BY table_name, ordinal_position",
+        company,
+    ):
+        keys.setdefault(table, []).append(column)
+    tables = {table for (table,) in world.query("SELECT tablename FROM pg_tables WHERE schemaname = %s", company)}
+    assert tables - keys.keys() == KEYLESS & tables
+    truth = json.loads(
+        subprocess.run(
+            [PIPELINE / "python", settings.PROJECT / "tests" / "truth.py", *COMPANIES[company]],
+            input=json.dumps(keys),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    )
+    assert truth.keys() == keys.keys()
+    found = {table: keys_in(world, company, table, truth[table]["columns"]) for table in keys}
+    assert found == {table: sorted(expected["rows"]) for table, expected in truth.items()}
+    assert len(found) > 100
+    assert all(found[table] for table in ("employees", "attendance_shifts", "timeoff_leaves", "teams"))
+
+
+def keys_in(world: World, company: str, table: str, columns: list[str]) -> list[list[str]]:
+    """The keys of all rows of a table, those that are there twice twice."""
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    rows = world.query(sql.SQL("SELECT {} FROM {}").format(names, sql.Identifier(company, table)))
+    return sorted(list(map(str, row)) for row in rows)
+
+
+def test_partitions_are_read_side_by_side_and_no_company_bears_more_than_it_can(world: World) -> None:
+    spans = {name: [] for name in COMPANIES}  # type: dict[str, list[tuple[float, float]]]
+    for record in world.instance.get_run_records():
+        assert record.start_time is not None
+        assert record.end_time is not None
+        company = record.dagster_run.tags["dagster/partition/company"]
+        spans[company].append((record.start_time, record.end_time))
+    for of_company in spans.values():
+        assert most_at_once(of_company) <= MOST_OF_A_COMPANY
+    assert most_at_once([span for of_company in spans.values() for span in of_company]) > MOST_OF_A_COMPANY
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    """How many spans overlapped at one time, at most; where one begins as another ends they did not."""
+    moves = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
+    return max(accumulate(move for _, move in moves))
+
+
+def test_what_a_run_read_is_metadata_of_the_asset(world: World) -> None:
+    run = world.runs("globex", "people")[-1].dagster_run.run_id
+    records = world.instance.fetch_materializations(
+        dg.AssetRecordsFilter(ASSET, asset_partitions=[str(partition_key("globex", "people"))]), limit=1
+    ).records
+    materialized = records[0].asset_materialization
+    assert materialized is not None
+    shown: dict[str, Any] = {name: value.value for name, value in materialized.metadata.items()}
+    (rows, requests), *_ = world.query("SELECT sum(rows), sum(requests) FROM pipeline.reads WHERE run = %s", run)
+    assert (shown["rows"], shown["requests"], shown["skipped_streams"]) == (rows, requests, 0)
+    assert rows > 300
+    assert isinstance(shown["seconds"], float)
+    assert shown["seconds"] > 0
+    streams = materialized.metadata["streams"]
+    assert isinstance(streams, dg.TableMetadataValue)
+    assert {record.data["stream"] for record in streams.records} == world.reads(run).keys()
+
+
+def test_a_stream_that_had_rows_and_is_refused_is_an_alert_and_stays_one(world: World) -> None:
+    assert check_of(world, "globex", "people").passed
+    employees, seed = COMPANIES["globex"]
+    refusing = (f"--employees={employees}", f"--seed={seed}", "--forbidden=teams/teams")
+    with local.sandbox("globex", refusing) as environment, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for _ in range(2):
+            done = dg.materialize([asset], instance=world.instance, partition_key=partition_key("globex", "people"))
+            (evaluation,) = done.get_asset_check_evaluations()
+            assert not evaluation.passed
+            assert list(evaluation.metadata["streams"].value) == ["teams"]  # type: ignore[arg-type]
+            assert "HTTP 403" in str(evaluation.description)
+    assert not check_of(world, "globex", "people").passed
+    assert check_of(world, "acme", "people").passed  # another company's check is its own
+
+
+def check_of(world: World, company: str, domain: str) -> dg.AssetCheckEvaluation:
+    """A partition's last check."""
+    run = world.runs(company, domain)[-1].dagster_run.run_id
+    found = [
+        entry.dagster_event.asset_check_evaluation_data
+        for entry in world.instance.all_logs(run)
+        if entry.dagster_event and entry.dagster_event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    assert [one.check_name for one in found] == [CHECK]
+    return found[0]
+
+
+def test_no_secret_is_anywhere_in_dagster(world: World) -> None:
+    held = [path.read_bytes() for path in world.home.rglob("*") if path.is_file()]
+    assert any(b"METRIC" in content for content in held)
+    assert not any(local.API_KEY.encode() in content for content in held)
+    url = world.environment["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        for (name,) in names:
+            found = connection.execute(
+                sql.SQL("SELECT count(*) FROM {} AS one WHERE one::text LIKE %s").format(sql.Identifier(name)),
+                [f"%{local.API_KEY}%"],
+            ).fetchone()
+            assert found == (0,), name
+    assert "event_logs" in {name for (name,) in names}
