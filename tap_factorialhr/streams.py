@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import MaxRecordsLimitException
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Schema
-from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.streams import Stream
 
 from tap_factorialhr import fields
+from tap_factorialhr.catalog import check_entry, field_names, with_fields
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.dates import as_day, as_text, in_utc
 from tap_factorialhr.decoding import decode_answer
@@ -88,7 +89,8 @@ class FactorialStream(Stream):
         """
         self.resource = resource
         self._run = run
-        schema = stream_schema(resource, declared)
+        self._declared = schema = stream_schema(resource, declared)
+        self._uncatalogued: set[str] = set()
         replication_key = own_replication_key(resource, schema["properties"])
         self.privacy = RowPrivacy(
             run.privacy_policy,
@@ -115,13 +117,25 @@ class FactorialStream(Stream):
         """Take what a catalog says of the stream, without the fields that are dropped.
 
         Raises:
-            ConfigError: It makes one of them a key of the stream.
+            ConfigError: It asks for what the stream cannot do, or makes a key of what is dropped.
         """
-        if entry := catalog.get_stream(self.name):
-            self.privacy = self.privacy.under(entry.schema.to_dict())
-            entry.schema = Schema.from_dict(self.privacy.output)
+        own_key, entry = self.replication_key, catalog.get_stream(self.name)
+        if entry is None:
+            super().apply_catalog(catalog)
+            return
+        given = with_fields(entry.schema.to_dict(), self._declared, {*self.primary_keys, *filter(None, [own_key])})
+        self._uncatalogued = {*field_names(self._declared)} - {*field_names(given)}
+        self.privacy = self.privacy.under(given)
+        entry.schema = Schema.from_dict(self.privacy.output)
         super().apply_catalog(catalog)
-        self.privacy.check_keys(self.name, self.primary_keys or (), self.replication_key)
+        if self.selected:
+            self.privacy.check_keys(self.name, self.primary_keys or (), self.replication_key)
+            check_entry(entry, self._declared, own_key)
+        # A catalog that names no replication key, or a method that there is not, was made for all streams or for
+        # an older version of this one.
+        self.replication_key = own_key
+        if own_key is None:
+            self.forced_replication_method = REPLICATION_FULL_TABLE
 
     @property
     def is_wanted(self) -> bool:
@@ -258,6 +272,12 @@ class FactorialStream(Stream):
                 yield self._shaper.shape_all(self._complete(batch, partition))
             if last:
                 self._partition_done(partition)
+        if missing := sorted(self._shaper.unknown & self._uncatalogued):
+            self._shaper.unknown.difference_update(missing)
+            told = ", ".join(missing)
+            self.logger.warning(
+                "%s: fields left out, as the catalog does not have them: %s; discover it anew", self.name, told
+            )
         for warning in self._shaper.warnings():
             self.logger.warning("%s: %s", self.name, warning)
 
@@ -288,7 +308,7 @@ class FactorialStream(Stream):
                 row[CHANGE_KEY] = started
         if self.resource.may_repeat:
             rows = [row for row in rows if row.get("id") not in self._met]
-            self._met.update(row.get("id") for row in rows)
+            self._met |= {row["id"] for row in rows if row.get("id") is not None}
         return rows
 
     def _is_selected(self, breadcrumb: tuple[str, ...]) -> bool:
