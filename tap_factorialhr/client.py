@@ -21,8 +21,9 @@ import urllib3
 from tap_factorialhr import decoding
 from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.errors import CredentialsError, FactorialError, SessionError
+from tap_factorialhr.http_session import refusal_of_proxy
 from tap_factorialhr.throttle import Throttle
-from tap_factorialhr.watchdog import LONGEST_ANSWER
+from tap_factorialhr.watchdog import LONGEST_ANSWER, EndlessError, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,8 +55,6 @@ LARGEST_ERROR_BODY = 64 * 1024
 """Bytes of the answer to a failed request that are read: enough to find the parameter at fault."""
 LARGE_TURN = 32 * 1024 * 1024
 """Bytes from which on the rest of an answer is read and decoded while no other thread does so with a large one."""
-
-_CHUNK = 256 * 1024
 
 
 class RetriableError(FactorialError):
@@ -235,6 +234,8 @@ class Client:
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise SlowError("no answer in time") from None
         except requests.exceptions.ConnectionError as error:
+            if refusal := refusal_of_proxy(error):
+                raise FactorialError(f"{stream}: {refusal[0]}; {refusal[1]}") from None
             if "timed out" in str(error).lower():  # requests hides a time-out while a body is read.
                 raise SlowError("no answer in time") from None
             raise RetriableError("the connection failed") from None
@@ -248,23 +249,19 @@ class Client:
 
     def _read(self, stream: str, response: requests.Response, turn: ExitStack) -> bytearray:
         """The decoded body, within bounds of size and time; of an error no more than its beginning."""
-        body, has_turn = bytearray(), False
-        deadline = time.monotonic() + LONGEST_ANSWER * self._timeout[1]
-        # As it comes: a reader that waits until its chunk is full would not notice a body that drips.
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            body += chunk
-            if response.status_code != requests.codes.ok and len(body) > LARGEST_ERROR_BODY:
-                break
-            if len(body) > LARGE_TURN and not has_turn:
+        body, seconds = bytearray(), LONGEST_ANSWER * self._timeout[1]
+        try:
+            if response.status_code != requests.codes.ok:
+                read_body(response.raw, body, most=LARGEST_ERROR_BODY, seconds=seconds)
+            elif not read_body(response.raw, body, most=LARGE_TURN, seconds=seconds):
                 turn.enter_context(self._large)
-                has_turn, deadline = True, time.monotonic() + LONGEST_ANSWER * self._timeout[1]
-            if len(body) > LARGEST_BODY:
-                raise LargeError(
-                    f"{stream}: an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does not "
-                    "take in; use smaller windows (window_days)"
-                )
-            if time.monotonic() > deadline:
-                raise SlowError("the answer does not come to its end in time")
+                if not read_body(response.raw, body, most=LARGEST_BODY, seconds=seconds):
+                    raise LargeError(
+                        f"{stream}: an answer is larger than {LARGEST_BODY // 1024 // 1024} MiB, which the tap does "
+                        "not take in; use smaller windows (window_days)"
+                    )
+        except EndlessError:
+            raise SlowError("the answer does not come to its end in time") from None
         return body
 
     def _check_status(

@@ -10,7 +10,9 @@ from typing import Any
 import requests
 
 from tap_factorialhr.errors import ConfigError
-from tap_factorialhr.watchdog import WatchedAdapter
+from tap_factorialhr.watchdog import TunnelError, WatchedAdapter
+
+_PROXY_MAY_RECOVER = frozenset({requests.codes.request_timeout, 425, requests.codes.too_many_requests})
 
 
 class Session(requests.Session):
@@ -51,11 +53,33 @@ class Session(requests.Session):
         return self.get_adapter(request.url or "").send(request, **options)
 
 
+def refusal_of_proxy(error: requests.RequestException) -> tuple[str, str] | None:
+    """Tell a proxy that will not let requests through from a connection that may work later.
+
+    Args:
+        error: What a request was answered with by the HTTP library.
+
+    Returns:
+        What is wrong and what to do, without the proxy's address; None where it is something else.
+    """
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    reason = getattr(reason, "original_error", reason)
+    status = reason.status if isinstance(reason, TunnelError) else None
+    if status == requests.codes.proxy_authentication_required:
+        return "the proxy wants a login (HTTP 407)", "put user and password into HTTPS_PROXY"
+    if status is None or status >= requests.codes.internal_server_error or status in _PROXY_MAY_RECOVER:
+        return None
+    return (
+        f"the proxy does not let requests to base_url's host through (HTTP {status})",
+        "check HTTPS_PROXY, name the host in NO_PROXY, or ask who runs the proxy",
+    )
+
+
 def _check_bundle(name: str, path: str) -> None:
     if not os.path.exists(path):  # noqa: PTH110 (REQUESTS_CA_BUNDLE may be a folder)
         raise ConfigError(f"{name}: there is no such file")
     try:
         if os.path.isfile(path):  # noqa: PTH113
-            ssl.create_default_context(cafile=path)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except OSError:
         raise ConfigError(f"{name}: the file holds no certificates that can be read (PEM)") from None

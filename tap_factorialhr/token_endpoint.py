@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import requests
 import urllib3.exceptions
 
+from tap_factorialhr.http_session import refusal_of_proxy
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
+from tap_factorialhr.watchdog import EndlessError, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_factorialhr.retry_policy import RetryPolicy
 
+_ENDLESS = "the token endpoint's answer does not end"
 _LARGEST_ANSWER = 1 << 20
 _EARLY_STATUSES = frozenset({requests.codes.request_timeout, 425})
 
@@ -125,13 +127,16 @@ class TokenEndpoint:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = _body(response, self._timeout[1])
+                body = bytearray()
+                is_whole = read_body(response.raw, body, most=_LARGEST_ANSWER, seconds=self._timeout[1])
+        except EndlessError:
+            return Lost(_ENDLESS, can_repeat=False)
         except requests.RequestException as error:
             return _no_answer(error)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             return Lost(f"the answer was cut off ({type(error).__name__})")
-        if body is None:
-            return Lost("the token endpoint's answer does not end", can_repeat=False)
+        if not is_whole:
+            return Lost(_ENDLESS, can_repeat=False)
         answer = _object(body)
         if response.status_code != requests.codes.ok:
             asked = self._policy.asked(response.headers.get("Retry-After"))
@@ -145,17 +150,7 @@ def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _body(response: requests.Response, seconds: float) -> bytes | None:
-    """The answer's body; `None` when it is larger than any token answer, or does not end in so many seconds."""
-    body, deadline = bytearray(), time.monotonic() + seconds
-    while chunk := response.raw.read1(1 << 14, decode_content=True):
-        body += chunk
-        if len(body) > _LARGEST_ANSWER or time.monotonic() > deadline:
-            return None
-    return bytes(body)
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
+def _object(body: bytearray) -> Mapping[str, Any]:
     """The JSON object in a body; an empty one when there is none."""
     try:
         answer = json.loads(body)
@@ -172,6 +167,9 @@ def _no_answer(error: requests.RequestException) -> Outcome:
             "Check base_url, and name the CA bundle if your network needs one of its own",
         )
     reason = getattr(error.args[0], "reason", None) if error.args else None
+    if refusal := refusal_of_proxy(error):
+        what, advice = refusal
+        return Refused(what, f"{advice[:1].upper()}{advice[1:]}")
     never_sent = isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError) or isinstance(
         reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
     )

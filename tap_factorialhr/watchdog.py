@@ -1,33 +1,53 @@
-"""Answers whose headers never end: a read time-out bounds each read, but not how many there are.
+"""Answers that never end: a read time-out bounds each read, but not how many there are.
 
-A server that sends one byte of a header at a time, or interim answers without end, would hold a request up for ever.
-So a thread of its own watches the connections that wait for an answer, and shuts those down whose time is over.
+A server that sends one byte of a header at a time, interim answers without end, or a body that decodes to nothing,
+would hold a request up for ever, and so would a proxy. So a thread of its own watches the connections that wait for
+an answer, and shuts those down whose time is over.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import requests.adapters
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from requests import PreparedRequest
-    from urllib3 import HTTPResponse, PoolManager, ProxyManager
+    from urllib3 import BaseHTTPResponse, HTTPResponse, PoolManager, ProxyManager
     from urllib3.connectionpool import ConnectionPool
 
 LONGEST_ANSWER = 4
-"""How many times the read time-out an answer's headers may take, and its body as well."""
+"""How many times the read time-out an answer's headers may take, and its body as well; a proxy's answer likewise."""
+_CHUNK = 256 * 1024
 _POLL = 0.25
 """Seconds between two looks at the connections."""
+
+
+class EndlessError(Exception):
+    """The body of an answer does not come to its end in time."""
+
+
+class TunnelError(NewConnectionError):
+    """A proxy does not make the tunnel that is asked for; nothing has been sent through it.
+
+    Attributes:
+        status: The proxy's answer; None where it gave none.
+    """
+
+    status: int | None = None
 
 
 class _Watchdog:
@@ -74,19 +94,80 @@ class _Watched(HTTPConnection):
         Raises:
             TimeoutError: Its headers do not come to their end in time.
         """
-        if self.sock is None or not self.timeout:
+        connected = self.sock
+        if connected is None or not self.timeout:
             return super().getresponse()
-        with _watchdog.over(self.sock, LONGEST_ANSWER * self.timeout) as overdue:
+        with _watchdog.over(connected, LONGEST_ANSWER * self.timeout) as overdue:
             try:
-                return super().getresponse()
+                answer = super().getresponse()
             finally:
                 # Whatever came of it: headers that end with the connection look whole.
                 if overdue.is_set():
                     raise TimeoutError("timed out")
+        _connections[answer] = connected
+        return answer
+
+    def _tunnel(self) -> None:
+        """Have a proxy make a tunnel.
+
+        Raises:
+            ConnectTimeoutError: Its answer does not come to its end in time.
+            TunnelError: It does not do it.
+        """
+        with _watchdog.over(self.sock, LONGEST_ANSWER * (self.timeout or 0)) as overdue:
+            try:
+                super()._tunnel()
+            except TimeoutError:
+                raise ConnectTimeoutError(self, "timed out") from None
+            except OSError as error:
+                refused = TunnelError(self, "the proxy makes no tunnel")
+                if status := re.match(r"Tunnel connection failed: (\d+)", str(error)):
+                    refused.status = int(status[1])
+                raise refused from None
+            finally:
+                if overdue.is_set():
+                    raise ConnectTimeoutError(self, "timed out")
 
 
 class _WatchedTLS(_Watched, HTTPSConnection):
-    pass
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (as urllib3 has it)
+        # urllib3's own would write the keys of the connection into the file that SSLKEYLOGFILE names.
+        kwargs["ssl_context"] = kwargs.get("ssl_context") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        super().__init__(*args, **kwargs)
+
+
+_connections: WeakKeyDictionary[BaseHTTPResponse, socket.socket] = WeakKeyDictionary()
+"""What the answers come over whose bodies are being read."""
+
+
+def read_body(answer: BaseHTTPResponse, into: bytearray, *, most: int, seconds: float) -> bool:
+    """Read on in the decoded body of an answer, as it comes.
+
+    Args:
+        answer: An answer of `WatchedAdapter`, whose headers have come.
+        into: Takes what is read.
+        most: Bytes from which on nothing more is read.
+        seconds: How long it may take.
+
+    Returns:
+        Whether the body has come to its end.
+
+    Raises:
+        EndlessError: It has not in time.
+        HTTPError: What urllib3 raises where a connection breaks.
+    """
+    with _watchdog.over(_connections[answer], seconds) as overdue:
+        try:
+            # A reader that waits until its chunk is full would not notice a body that drips.
+            while chunk := answer.read1(_CHUNK, decode_content=True):
+                into += chunk
+                if len(into) > most:
+                    return False
+        finally:
+            # Whatever came of it: a body that ends with the connection may look whole.
+            if overdue.is_set():
+                raise EndlessError
+    return True
 
 
 class _Pool(HTTPConnectionPool):

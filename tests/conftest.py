@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -136,6 +137,20 @@ def config_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
         "integration_uuids": sandbox.company.integration_uuids,
         **settings,
     }
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with a certificate for localhost and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not there to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    both = folder / "both.pem"
+    arguments = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(["openssl", *arguments.split(), *files], check=True, capture_output=True)
+    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
+    return str(both)
 
 
 @pytest.fixture

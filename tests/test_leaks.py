@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -239,19 +238,6 @@ def test_all_requests_of_a_full_sync_are_reads_but_for_the_tokens(tap: TapRunner
     assert {(one.method, one.path) for one in company.requests if one.method != "GET"} == {("POST", "/oauth/token")}
     assert len({one.resource for one in company.requests if one.resource}) == 169
     assert_nothing_leaks(shown(run), [*secrets, *secrets_of_file(tap.folder)])
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not there to make a certificate")
-    folder = tmp_path_factory.mktemp("tls")
-    both = folder / "both.pem"
-    arguments = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(["openssl", *arguments.split(), *files], check=True, capture_output=True)
-    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
-    return str(both)
 
 
 def test_tls_is_verified_and_a_bundle_of_the_settings_counts(tap: TapRunner, certificate: str) -> None:

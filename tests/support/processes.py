@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from tap_factorialhr.auth import make_authenticator
+from tap_factorialhr.http_session import Session
 from tests.support.http import exchange
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def read_for_a_while(config: dict[str, Any], base_url: str, seconds: float, resu
     """One run of a tap, as far as its session goes: how many requests were answered, or what went wrong."""
     good = 0
     try:
-        with requests.Session() as session:
+        with Session(base_url, connections=1) as session:
             end = time.monotonic() + seconds
             authenticator = make_authenticator(config, session=session, base_url=base_url, timeout=(10.0, 10.0))
             while time.monotonic() < end:
