@@ -16,11 +16,13 @@ from tap_factorialhr.dates import as_day
 from tap_factorialhr.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
 _CALENDAR_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _STATE_KEYS = frozenset({"bookmarks", "currently_syncing"})
+_TRUTH = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
+"""What a boolean in the environment may be; the SDK takes what is not of the first four for false."""
 _NOT_SETTINGS = frozenset({"loglevel", "metrics_loglevel", "log_config"})
 """What the SDK and Meltano read from the environment besides the settings."""
 
@@ -36,7 +38,7 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
         prefix: What their variables begin with.
 
     Raises:
-        ConfigError: One is no number, or there is no such setting.
+        ConfigError: One is not of the kind that the setting is of, or there is no such setting.
     """
     for variable, value in os.environ.items():
         name = variable.removeprefix(prefix).lower()
@@ -44,8 +46,22 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
             continue
         if name not in properties:
             raise ConfigError(f"unknown setting: {variable}, in the environment; see the README for those there are")
-        if "integer" in properties[name].get("type", ()) and not value.strip().lstrip("+-").isdecimal():
-            raise ConfigError(f"{variable}, in the environment, must be a whole number")
+        if problem := _problem_of(value, properties[name].get("type", ())):
+            raise ConfigError(f"{variable}, in the environment, must be {problem}")
+
+
+def _problem_of(value: str, kinds: Sequence[str]) -> str | None:
+    """What a value from the environment would have to be, None where it is that or looked at later."""
+    if "integer" in kinds and not value.strip().lstrip("+-").isdecimal():
+        return "a whole number"
+    if "boolean" in kinds and value.lower() not in _TRUTH:
+        return "true or false"
+    if "object" in kinds:
+        try:
+            return None if isinstance(json.loads(value), dict) else "a JSON object"
+        except (ValueError, RecursionError):
+            return "a JSON object"
+    return None
 
 
 def settings_given(config: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,6 +81,7 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
     """
     from jsonschema import Draft7Validator  # noqa: PLC0415 (only where a run begins)
 
+    _check_else(config.get("stream_maps"))
     errors = []
     for error in Draft7Validator(schema).iter_errors(config):
         where = ".".join(map(str, error.absolute_path))
@@ -77,6 +94,14 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
     errors += [f"{name} must be a number" for name, value in config.items() if value != value]  # noqa: PLR0124
     if errors:
         raise ConfigError("; ".join(errors))
+
+
+def _check_else(maps: object) -> None:
+    """See to the one option of stream maps whose schema, in the SDK, is broken: it fails where the value is wrong."""
+    inner = maps.values() if isinstance(maps, dict) else ()
+    for one in (maps, *inner):
+        if isinstance(one, dict) and one.get("__else__") not in {None, "__NULL__"}:
+            raise ConfigError("stream_maps: __else__ can be null or __NULL__ and nothing else")
 
 
 def check_base_url(url: str) -> None:

@@ -23,6 +23,7 @@ from tap_factorialhr.fetch import PagesError
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
+from tap_factorialhr.stream_maps import transformed
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
 
 if TYPE_CHECKING:
@@ -317,10 +318,7 @@ class FactorialStream(Stream):
     def _write_records(self, records: list[dict[str, Any]]) -> None:
         now = datetime.now(UTC)
         for stream_map in self.stream_maps:
-            mapped: Iterable[dict[str, Any] | None] = records
-            if _changes(stream_map):
-                mapped = (stream_map.transform(dict(record)) for record in records)
-            kept = (record for record in mapped if record is not None)
+            kept = transformed(stream_map, records) if _changes(stream_map) else records
             self._run.writer.write_records(
                 stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
             )

@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_factorialhr import checks
+from tap_factorialhr import checks, stream_maps
 from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.privacy.maps import check_stream_maps
@@ -100,11 +101,16 @@ class TapFactorialHR(Tap):
         """Make the stream maps, of streams without the fields that are dropped.
 
         Raises:
-            ConfigError: One is for a dropped field.
+            ConfigError: One is for a dropped field, or nothing can be made of it.
         """
         privacy = {stream.name: stream.privacy for stream in self._own_streams}
         check_stream_maps(self.config.get("stream_maps") or {}, privacy)
-        super().setup_mapper()
+        try:
+            super().setup_mapper()
+        except Exception as error:
+            if not self.config.get("stream_maps"):
+                raise
+            raise stream_maps.mistake(error, self.config, self.catalog) from None
 
     @property
     def _own_streams(self) -> list[FactorialStream]:
@@ -172,6 +178,7 @@ class TapFactorialHR(Tap):
         """
         if "ENV" in value:
             cls.append_builtin_config(cls.config_jsonschema)
+            parse_environment_config({}, cls._env_var_prefix)  # Reads the file .env, as the SDK will do.
             checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)

@@ -1,0 +1,120 @@
+"""Settings from the environment and from ``.env``, and stream maps: what is wrong is one line that shows no value."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.configuration import _dict_config
+
+from tap_factorialhr.__main__ import run as main
+from tap_factorialhr.sandbox import Company, Sandbox
+from tests.conftest import TapRunner, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PREFIX = "TAP_FACTORIALHR_"
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[Sandbox]:
+    with Sandbox(Company(employees=3)) as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("EMIT_ACTIVATE_VERSION_MESSAGES=ture", "must be true or false"),
+        ("FLATTENING_ENABLED=ja", "must be true or false"),
+        ("STREAM_MAPS={a", "must be a JSON object"),
+        ("STREAM_MAPS=[1]", "must be a JSON object"),
+        ("PAGE_SIZE=ten", "must be a whole number"),
+        ("PAGESIZE=10", "unknown setting"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_wrong_setting_in_the_environment_or_in_env_is_one_clear_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    setting: str,
+    told: str,
+    *,
+    in_file: bool,
+) -> None:
+    name, _, value = setting.partition("=")
+    file = tmp_path / ".env"
+    file.write_text(f"{PREFIX}{setting}\n" if in_file else "")
+    monkeypatch.setattr(_dict_config, "find_dotenv", lambda **_: str(file))
+    monkeypatch.setattr(os, "environ", {**os.environ, f"{PREFIX}API_KEY": "key"})
+    if not in_file:
+        os.environ[f"{PREFIX}{name}"] = value
+    assert main(["--config=ENV", "--discover"]) == 1
+    last = caplog.records[-1].getMessage()
+    assert f"{PREFIX}{name}, in the environment" in last
+    assert told in last
+    assert value not in last.replace("must be true or false", "")
+
+
+@pytest.mark.parametrize("value", ["true", "False", "1", "0", "yes", "off"])
+def test_booleans_of_the_environment(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, f"{PREFIX}EMIT_ACTIVATE_VERSION_MESSAGES": value})
+    assert main(["--config=ENV", "--discover"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("maps", "told"),
+    [
+        ({"employees": {"good": "id", "number": "int(first_name"}}, "stream_maps.employees.number is no expression"),
+        ({"employees": {"__filter__": "1 +"}}, "stream_maps.employees.__filter__ is no expression"),
+        ({"teams": {}, "employees": {"__key_properties__": ["zz"]}}, "stream_maps.employees.__key_properties__ cannot"),
+        ({"employees": {"id": None}}, "stream_maps.employees.id cannot be used as it is"),
+        ({"employees": {"__else__": "what"}}, "stream_maps: __else__ can be null or __NULL__ and nothing else"),
+        ({"__else__": "what"}, "stream_maps: __else__ can be null or __NULL__ and nothing else"),
+    ],
+)
+def test_stream_maps_of_which_nothing_can_be_made_are_one_clear_line(
+    tap: TapRunner, company: Sandbox, maps: dict[str, Any], told: str
+) -> None:
+    company.clear()
+    run = tap(config_for(company, stream_maps=maps))
+    assert (run.code, run.stdout) == (1, "")
+    assert told in run.stderr.splitlines()[-1]
+    assert company.requests == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("int(first_name)", "ValueError"),
+        ("no_such(first_name)", "FunctionNotDefined"),
+        ("no_such", "NameNotDefined"),
+        ("config['secret']", "KeyError"),
+    ],
+)
+@pytest.mark.parametrize("name", ["number", "__filter__"])
+def test_an_expression_that_fails_for_a_row_is_one_clear_line(
+    tap: TapRunner, company: Sandbox, name: str, expression: str, kind: str
+) -> None:
+    config = config_for(company, stream_maps={"employees": {name: expression}})
+    run = tap(config, catalog=tap.catalog(config, "employees"))
+    assert run.code == 1
+    last = run.stderr.splitlines()[-1]
+    assert f"stream_maps: an expression for employees cannot be evaluated for a row ({kind})" in last
+    assert "report" not in last
+    assert company.company.rows("employees/employees")[0]["first_name"] not in run.stderr
+    assert json.loads(run.stdout.splitlines()[-1])["type"] == "STATE"
+
+
+def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> None:
+    maps = {"employees": {"id": "id", "upper": "first_name.upper()", "__filter__": "True", "__else__": None}}
+    config = config_for(company, stream_maps=maps)
+    run = tap(config, catalog=tap.catalog(config, "employees"))
+    assert run.code == 0, run.stderr
+    names = {row["first_name"].upper() for row in company.company.rows("employees/employees")}
+    assert {row["upper"] for row in run.records["employees"]} == names
