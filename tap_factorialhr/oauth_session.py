@@ -23,8 +23,7 @@ LEEWAY_SECONDS = 60.0
 """How long before its end an access token is renewed; a short-lived one, a tenth of its life before."""
 
 LOG_IN_AGAIN = (
-    "To log in again, authorise the OAuth application in Factorial once more, exchange the code for tokens "
-    "and put the new refresh_token into the settings (docs/authentication.md)"
+    "To log in again, run tap-factorialhr login, or put a new refresh_token into the settings (docs/authentication.md)"
 )
 
 _CLOCK_TOLERANCE_SECONDS = 60.0

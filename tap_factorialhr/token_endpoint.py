@@ -80,6 +80,14 @@ class TryLater:
     asked: float | None = None
 
 
+_REFRESH_TOKEN_REFUSED = Refused(
+    "Factorial refused the refresh token: it was used before, or has run out", LOG_IN_AGAIN, is_token=True
+)
+_CODE_REFUSED = Refused(
+    "Factorial refused the code: it was used before, has run out, or belongs to another application or redirect URI",
+    "Run login again; the redirect URI has to be the one that is registered",
+)
+
 Outcome: TypeAlias = Renewed | Refused | Lost | TryLater
 
 
@@ -110,12 +118,28 @@ class TokenEndpoint:
         Returns:
             What came of it; no exception, since one of the HTTP library would carry the secrets.
         """
-        form = {
-            "grant_type": "refresh_token",
-            "client_id": current.client_id,
-            "client_secret": current.client_secret,
-            "refresh_token": current.refresh_token,
-        }
+        grant = {"grant_type": "refresh_token", "refresh_token": current.refresh_token}
+        return self._ask(grant, current, _REFRESH_TOKEN_REFUSED)
+
+    def exchange(self, application: OAuthSession, *, code: str, redirect_uri: str, verifier: str | None) -> Outcome:
+        """Exchange a code for the first tokens of a session. A code serves once.
+
+        Args:
+            application: Holds client id and secret; of its tokens none is used.
+            code: What came of the login in the browser.
+            redirect_uri: The one that the code was asked for with.
+            verifier: What the PKCE challenge was made from (RFC 7636), None where there was none.
+
+        Returns:
+            What came of it; no exception, as with `refresh`.
+        """
+        grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        if verifier:
+            grant["code_verifier"] = verifier
+        return self._ask(grant, application, _CODE_REFUSED)
+
+    def _ask(self, grant: Mapping[str, str], current: OAuthSession, refused: Refused) -> Outcome:
+        form = {**grant, "client_id": current.client_id, "client_secret": current.client_secret}
         sent_at = datetime.now(UTC)
         try:
             with self._session.post(
@@ -140,7 +164,7 @@ class TokenEndpoint:
         answer = _object(body)
         if response.status_code != requests.codes.ok:
             asked = self._policy.asked(response.headers.get("Retry-After"))
-            return _failed(response.status_code, answer.get("error"), asked)
+            return _failed(response.status_code, answer.get("error"), asked, refused)
         renewed = current.renewed_by(answer, sent_at)
         return Renewed(renewed) if renewed else Lost("the token endpoint's answer holds no usable tokens")
 
@@ -181,23 +205,21 @@ def _no_answer(error: requests.RequestException) -> Outcome:
     return Lost(f"the token endpoint's answer {what}")
 
 
-def _failed(status: int, code: object, asked: float | None) -> Outcome:
+def _failed(status: int, code: object, asked: float | None, refused: Refused) -> Outcome:
     """What a status other than 200 means. Of the body, OAuth's error code alone is read."""
     what = f"the token endpoint answered with HTTP {status}"
     if status >= requests.codes.internal_server_error or status in _EARLY_STATUSES:
         return Lost(what)
     if status == requests.codes.too_many_requests:
         return TryLater(what, asked)
-    return _refused(status, code, what)
+    return _refused(status, code, what, refused)
 
 
-def _refused(status: int, code: object, what: str) -> Refused:
+def _refused(status: int, code: object, what: str, refused: Refused) -> Refused:
     if requests.codes.multiple_choices <= status < requests.codes.bad_request:
         return Refused(f"{what}, a redirect, which is not followed", "Check base_url")
     if code == "invalid_grant":
-        return Refused(
-            "Factorial refused the refresh token: it was used before, or has run out", LOG_IN_AGAIN, is_token=True
-        )
+        return refused
     # Tuples, since whatever JSON can hold may stand here, and not all of it can be looked up in a set.
     if code in ("invalid_client", "unauthorized_client") or status == requests.codes.unauthorized:
         return Refused("Factorial refused client_id or client_secret", "Check both against the OAuth application")

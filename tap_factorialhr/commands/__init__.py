@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     import click
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "login": ("tap_factorialhr.commands.login", "Log in with OAuth, and keep the session."),
+}
 """Name → the module that holds the command, and what it does in a few words."""
 
 _TAKE_A_VALUE = frozenset({"--config", "--catalog", "--state", "--format"})

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import signal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tap_factorialhr import checks
+from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.tap import TapFactorialHR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -46,13 +50,37 @@ def settings_of(config: Any) -> dict[str, Any]:  # noqa: ANN401 (a private type 
     Raises:
         ConfigError: One of them is unknown, of the wrong kind, or no address.
     """
-    tap = TapFactorialHR(
-        config=config.config if config else {},
-        parse_env_config=bool(config and config.parse_env),
-        validate_config=False,
-        setup_mapper=False,
-    )
+    with _without_traces():
+        tap = TapFactorialHR(
+            config=config.config if config else {},
+            parse_env_config=bool(config and config.parse_env),
+            validate_config=False,
+            setup_mapper=False,
+        )
     settings = dict(tap.config)
     checks.check_settings(settings, tap.config_jsonschema)
     checks.check_base_url(settings["base_url"])
     return settings
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Tell what ends a command as a line for a person at a terminal, rather than as one of a log."""
+    try:
+        yield
+    except FactorialError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextlib.contextmanager
+def _without_traces() -> Iterator[None]:
+    """Keep the SDK from logging how it reads the settings, and from handling signals as in a run."""
+    before = logging.root.manager.disable
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,346 @@
+"""The command `tap-factorialhr login`: from an OAuth application to a session that is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from tap_factorialhr.auth import TOKEN_POLICY, session_store
+from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest, ChallengeRefusedError
+from tap_factorialhr.commands.loopback import LoopbackListener, is_loopback
+from tap_factorialhr.commands.options import CONTEXT, config_option, meltano_options, plain_errors, settings_of
+from tap_factorialhr.errors import ConfigError, SessionError
+from tap_factorialhr.http_session import Session
+from tap_factorialhr.oauth_session import REFRESH_TOKEN_SECONDS, OAuthSession
+from tap_factorialhr.token_endpoint import Lost, Refused, Renewed, TokenEndpoint, TryLater
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
+
+    from tap_factorialhr.session_store import SharedStore
+
+REDIRECT_URI = "http://127.0.0.1:8910/callback"
+LONGEST_CONNECT = 30.0
+"""Seconds to connect at the most."""
+_OTHER_CREDENTIALS = ("api_key", "access_token", "refresh_token")
+"""The settings that a session takes the place of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the options of the command say.
+
+    Attributes:
+        redirect_uri: The OAuth application's redirect URI.
+        page: The address of the authorisation page, None for the usual one.
+        paste: Whether the code is pasted rather than caught.
+        browser: Whether to open a browser.
+        pkce: Whether to send a PKCE challenge.
+        replace: Whether a session that is kept and still good may be replaced.
+        wait: Seconds to wait for the browser to come back.
+    """
+
+    redirect_uri: str
+    page: str | None
+    paste: bool
+    browser: bool
+    pkce: bool
+    replace: bool
+    wait: float
+
+
+@click.command("login", context_settings=CONTEXT)
+@config_option
+@click.option("--token-file", metavar="FILE", help="Where to keep the session, if the settings do not say.")
+@click.option("--client-id", metavar="ID", help="The OAuth application, if the settings do not say.")
+@click.option(
+    "--redirect-uri",
+    metavar="URI",
+    default=REDIRECT_URI,
+    show_default=True,
+    help=(
+        "The redirect URI that is registered for the OAuth application. On http://127.0.0.1 or "
+        "http://localhost the code is caught there; with any other, the address that the browser "
+        f"ends at is pasted. {OUT_OF_BAND} has the code shown."
+    ),
+)
+@click.option("--paste", is_flag=True, help="Paste the code, or the address with it, rather than catch it.")
+@click.option("--no-browser", is_flag=True, help="Print the address of the page, and open nothing.")
+@click.option("--no-pkce", is_flag=True, help="Send no PKCE challenge, for a server that takes none.")
+@click.option("--authorize-url", metavar="URL", help="The page to log in on.  [default: /oauth/authorize of base_url]")
+@click.option("--replace", is_flag=True, help="Replace a session that is still good.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=1),
+    default=300.0,
+    metavar="SECONDS",
+    help="How long to wait for the browser to come back.  [default: 300]",
+)
+@meltano_options
+def command(
+    config: Any,  # noqa: ANN401 (a private type of the SDK)
+    token_file: str | None,
+    client_id: str | None,
+    **options: Any,  # noqa: ANN401 (the options above)
+) -> int:
+    """Log in to Factorial with OAuth, and keep the session where the settings say.
+
+    Opens the page on which you let your OAuth application in, takes the code that comes of it, exchanges it for tokens
+    and writes them to token_file, from which every run renews them. Asks for what the settings leave out. It needs
+    client_id and client_secret; a secret is never shown, nor taken from the command line.
+    """
+    try:
+        with plain_errors(), _interruptible() as caught:
+            settings = _with_answers(settings_of(config), token_file, client_id)
+            _log_in(
+                settings,
+                Options(
+                    redirect_uri=options["redirect_uri"],
+                    page=options["authorize_url"],
+                    paste=options["paste"],
+                    browser=not options["no_browser"],
+                    pkce=not options["no_pkce"],
+                    replace=options["replace"],
+                    wait=options["wait"],
+                ),
+            )
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nStopped. Nothing was exchanged, and what is kept is as it was.", err=True)
+        return 128 + (caught[0] if caught else signal.SIGINT)
+    return 0
+
+
+# What the settings leave out
+
+
+def _with_answers(settings: dict[str, Any], token_file: str | None, client_id: str | None) -> dict[str, Any]:
+    """The settings with what the options and the user add.
+
+    Raises:
+        ConfigError: Something is missing, and there is nobody to ask.
+    """
+    given = {"token_file": token_file, "client_id": client_id}
+    settings = settings | {name: value for name, value in given.items() if value is not None}
+    for name, question, is_hidden in (
+        ("client_id", "Client id of the OAuth application", False),
+        ("client_secret", "Client secret", True),
+    ):
+        if not settings.get(name):
+            settings[name] = _answer(name, question, is_hidden=is_hidden)
+    if not _place(settings):
+        settings["token_file"] = _answer("token_file", "File to keep the session in", is_hidden=False)
+    return settings
+
+
+def _answer(name: str, question: str, *, is_hidden: bool) -> str:
+    if not sys.stdin.isatty():
+        place = ", or --token-file" if name == "token_file" else ""
+        raise ConfigError(f"{name} is not set, and there is nobody to ask: set it in the settings{place}")
+    answer: str = click.prompt(question, hide_input=is_hidden, err=True)
+    return answer.strip()
+
+
+def _place(settings: Mapping[str, Any]) -> str | None:
+    """The setting that names the place of the session."""
+    return next((name for name in ("token_database", "token_file") if settings.get(name)), None)
+
+
+# The login
+
+
+def _log_in(settings: Mapping[str, Any], options: Options) -> None:
+    seconds = float(settings["request_timeout"])
+    timeout = (min(seconds, LONGEST_CONNECT), seconds)
+    # A refresh token in the settings counts as used up from now on, but says nothing of what is kept.
+    store = session_store(settings, base_url=settings["base_url"], timeout=timeout)
+    alone = {name: value for name, value in settings.items() if name != "refresh_token"}
+    _look_at_place(session_store(alone, base_url=settings["base_url"], timeout=timeout), options)
+    application = OAuthSession("", settings["client_id"], settings["client_secret"])
+    with _listener(options) as listener:
+        request, code = _code(settings, options, listener)
+    # Whoever presses Ctrl-C now would lose the tokens: the server has used up the code by then.
+    with _held_back(), Session(settings["base_url"], connections=1, ca_bundle=settings.get("ca_bundle")) as session:
+        endpoint = TokenEndpoint(settings["base_url"], session=session, timeout=timeout, policy=TOKEN_POLICY)
+        with store.exclusive(), store.room():
+            outcome = endpoint.exchange(
+                application, code=code, redirect_uri=request.redirect_uri, verifier=request.verifier
+            )
+            store.load()
+            store.save(_session(outcome))
+    _say_what_to_set(settings)
+
+
+def _look_at_place(store: SharedStore, options: Options) -> None:
+    """See, before anybody logs in, that the session can be kept, and that it takes no good one's place.
+
+    Raises:
+        SessionError: It cannot, or would.
+    """
+    with store.exclusive():
+        kept = store.load()
+        if kept and not options.replace and kept[0].created_at and not kept[0].is_over(datetime.now(UTC)):
+            made = kept[0].created_at
+            until = made + timedelta(seconds=REFRESH_TOKEN_SECONDS)
+            raise SessionError(
+                f"There is a session already, made {made:%Y-%m-%d %H:%M} UTC and good until {until:%Y-%m-%d %H:%M} at "
+                "least. To log in all the same, and put the new session in its place, add --replace"
+            )
+        with store.room():
+            pass
+
+
+def _listener(options: Options) -> LoopbackListener | nullcontext[None]:
+    if options.paste or options.redirect_uri == OUT_OF_BAND or not is_loopback(options.redirect_uri):
+        return nullcontext()
+    return LoopbackListener(options.redirect_uri)
+
+
+def _code(
+    settings: Mapping[str, Any], options: Options, listener: LoopbackListener | None
+) -> tuple[AuthorizationRequest, str]:
+    """Have the user let the application in.
+
+    Returns:
+        The request for the code, and the code.
+
+    Raises:
+        SessionError: There is none.
+    """
+    page = options.page or f"{str(settings['base_url']).rstrip('/')}/oauth/authorize"
+    redirect_uri = listener.redirect_uri if listener else options.redirect_uri
+    request = AuthorizationRequest(page, settings["client_id"], redirect_uri)
+    if options.pkce:
+        try:
+            return request, _answered(request, options, listener)
+        except ChallengeRefusedError:
+            click.echo("The server refuses the request, perhaps for its PKCE challenge; once more without.", err=True)
+    request = AuthorizationRequest(page, settings["client_id"], redirect_uri, verifier=None)
+    return request, _answered(request, options, listener)
+
+
+def _answered(request: AuthorizationRequest, options: Options, listener: LoopbackListener | None) -> str:
+    is_opened = options.browser and _can_open_a_browser()
+    click.echo(
+        "The page to log in on opens in your browser. If it does not, open it yourself:"
+        if is_opened
+        else "Open this page in a browser, and let the application in:",
+        err=True,
+    )
+    click.echo(f"\n  {request.url}\n", err=True)
+    if is_opened:
+        # In a thread, because some browsers come back when they are closed.
+        threading.Thread(target=_open, args=(request.url,), daemon=True).start()
+    if listener:
+        click.echo(f"Waiting for the answer on {listener.redirect_uri} ...", err=True)
+        return request.code_of(listener.wait(options.wait))
+    if request.redirect_uri == OUT_OF_BAND:
+        question = "Paste the code that the page shows"
+    else:
+        question = "Paste the address at which the browser ends up, or the code in it"
+    return request.code_in(_pasted(question))
+
+
+def _pasted(question: str) -> str:
+    click.echo(f"{question}: ", nl=False, err=True)
+    return sys.stdin.readline()
+
+
+def _can_open_a_browser() -> bool:
+    """Whether there is a browser with a window: one in this terminal would be in the way."""
+    if os.environ.get("BROWSER") or sys.platform in {"darwin", "win32"}:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _open(url: str) -> None:
+    with contextlib.suppress(webbrowser.Error, OSError):
+        webbrowser.open(url)
+
+
+def _session(outcome: Renewed | Refused | Lost | TryLater) -> OAuthSession:
+    """The session that the token endpoint gave.
+
+    Raises:
+        SessionError: It gave none.
+    """
+    match outcome:
+        case Renewed(session):
+            return session
+        case Refused(what, advice):
+            raise SessionError(f"{what[:1].upper()}{what[1:]}. {advice}")
+        case Lost(what) | TryLater(what):
+            raise SessionError(f"The code could not be exchanged: {what}. A code serves once, so run login again")
+
+
+# What is said at the end
+
+
+def _say_what_to_set(settings: Mapping[str, Any]) -> None:
+    place = _place(settings) or ""
+    base_url = str(settings["base_url"])
+    shown = {
+        "base_url": base_url if urlsplit(base_url).hostname != "api.factorialhr.com" else None,
+        place: os.path.abspath(os.path.expanduser(settings[place])) if place == "token_file" else "as it is",  # noqa: PTH100, PTH111
+        "token_name": settings.get("token_name"),
+    }
+    click.echo("Logged in. The session is kept, and stays good while a run comes once a week.\n")
+    click.echo("Settings for the tap:")
+    for name, value in shown.items():
+        if value:
+            click.echo(f"  {name:<14} {value}")
+    if others := [name for name in _OTHER_CREDENTIALS if settings.get(name)]:
+        click.echo(f"Take out of the settings: {', '.join(others)}. The session takes their place.")
+    click.echo("client_id and client_secret are kept with the session, and may stay in the settings.")
+
+
+# Ctrl-C
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Have Ctrl-C and SIGTERM raise `KeyboardInterrupt`, so that what was begun is closed and a line is said.
+
+    Returns:
+        The numbers of the signals that have come.
+    """
+    caught: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's signature)
+        caught.append(number)
+        raise KeyboardInterrupt
+
+    with _handled(stop):
+        yield caught
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM wait for the end of the block."""
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's signature)
+        click.echo("\nThe code is being exchanged; one moment.", err=True)
+
+    with _handled(note):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -1,0 +1,112 @@
+"""A browser for tests, run as the command in `BROWSER`: opens an address, presses a button of the page, and follows.
+
+`python browser.py [--chromium] [--deny] ADDRESS`. Without `--chromium` it is one in name only: plain HTTP.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+"""The key of an element's id in answers (W3C WebDriver, section 12.1)."""
+
+
+def press_by_http(address: str, button: str) -> str:
+    """Press a button of the page, as a browser would; gives the text of the page that it leads to."""
+    page = requests.get(address, timeout=10)
+    action = re.search(r'<form method="post" action="([^"]*)">', page.text)
+    if not action:  # Sent back without a question.
+        return page.text
+    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page.text)
+    form = {name: html.unescape(value) for name, value in fields} | {"decision": button}
+    return requests.post(urljoin(page.url, action.group(1)), data=form, timeout=10).text
+
+
+class WebDriver:
+    """The few commands of W3C WebDriver that are needed, to Chromium's own driver."""
+
+    def __init__(self, url: str, profile: str) -> None:
+        self._url = url
+        options = {"args": [*FLAGS, f"--user-data-dir={profile}"]}
+        capabilities = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        self._session = ""
+        self._session = f"/session/{self._ask('POST', '/session', capabilities=capabilities)['sessionId']}"
+
+    def _ask(self, method: str, path: str, **body: Any) -> Any:
+        answer = requests.request(
+            method, f"{self._url}{self._session}{path}", json=body if method == "POST" else None, timeout=60
+        ).json()["value"]
+        if isinstance(answer, dict) and "error" in answer:
+            raise RuntimeError(f"{answer['error']}: {answer['message']}")
+        return answer
+
+    def open(self, address: str) -> None:
+        self._ask("POST", "/url", url=address)
+
+    def text(self, selector: str) -> str:
+        """The text of the first element of that kind."""
+        element = self._ask("POST", "/element", using="css selector", value=selector)[ELEMENT]
+        return str(self._ask("GET", f"/element/{element}/text"))
+
+    def click(self, selector: str) -> None:
+        element = self._ask("POST", "/element", using="css selector", value=selector)[ELEMENT]
+        self._ask("POST", f"/element/{element}/click")
+
+    def close(self) -> None:
+        self._ask("DELETE", "")
+
+
+def press_in_chromium(address: str, button: str) -> str:
+    """Press a button of the page in Chromium; gives the title of the page that it leads to."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True) as driver,
+    ):
+        try:
+            assert driver.stdout
+            port = next(
+                found.group(1) for line in driver.stdout if (found := re.search(r"successfully on port (\d+)", line))
+            )
+            browser = WebDriver(f"http://127.0.0.1:{port}", profile)
+            try:
+                browser.open(address)
+                browser.click(f"button#{button}")
+                for _ in range(100):
+                    if (shown := browser.text("h1")) != "Let an application in?":
+                        return shown
+                    time.sleep(0.05)
+                raise RuntimeError("the button leads nowhere")
+            finally:
+                browser.close()
+        finally:
+            driver.terminate()
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the command line says."""
+    button = "deny" if "--deny" in arguments else "allow"
+    press = press_in_chromium if "--chromium" in arguments else press_by_http
+    print(press(arguments[-1], button))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

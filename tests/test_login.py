@@ -1,0 +1,374 @@
+"""`tap-factorialhr login`: from the page in the browser to a session that runs renew."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest
+from tap_factorialhr.errors import SessionError
+from tap_factorialhr.sandbox import Company, Sandbox
+from tests.conftest import TAP
+from tests.support import browser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import TapRunner
+
+PROGRAM = f"{sys.executable} -P {browser.__file__}"
+BROWSER = f"{PROGRAM} %s"
+
+
+@pytest.fixture
+def own() -> Iterator[Sandbox]:
+    with Sandbox(Company(3)) as sandbox:
+        yield sandbox
+
+
+class Login:
+    """The command as a process, for an OAuth application of a sandbox."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.file = folder / "session.json"
+        self.config: dict[str, Any] = {
+            "base_url": sandbox.base_url,
+            "client_id": sandbox.oauth.client_id,
+            "client_secret": sandbox.oauth.client_secret,
+            "token_file": str(self.file),
+        }
+        self._config_file = folder / "login.json"
+
+    def start(
+        self, *options: str, browser: str = "", redirect_uri: str = "http://127.0.0.1/callback"
+    ) -> subprocess.Popen[str]:
+        self._config_file.write_text(json.dumps(self.config))
+        env = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
+        return subprocess.Popen(
+            [
+                *TAP,
+                "login",
+                "--config",
+                str(self._config_file),
+                "--redirect-uri",
+                redirect_uri,
+                "--wait",
+                "50",
+                *options,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env | {"BROWSER": browser},
+        )
+
+    def run(
+        self, *options: str, browser: str = BROWSER, redirect_uri: str = "http://127.0.0.1/callback", typed: str = ""
+    ) -> tuple[int, str]:
+        """Run it to its end; gives the exit code and all that was said, in which no secret may stand."""
+        process = self.start(*options, browser=browser, redirect_uri=redirect_uri)
+        out, errors = process.communicate(typed, timeout=60)
+        return self.judged(process.returncode, out + errors)
+
+    def judged(self, code: int, said: str) -> tuple[int, str]:
+        assert "Traceback" not in said
+        secrets = [self.sandbox.oauth.client_secret]
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            secrets += [value for name, value in self.kept.items() if name.endswith("_token")]
+        assert not [secret for secret in secrets if secret in said]
+        return code, said
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.file.read_text())
+        return content
+
+    @property
+    def exchanges(self) -> int:
+        """How many token requests there were."""
+        return sum(record.path == "/oauth/token" for record in self.sandbox.requests)
+
+
+@pytest.fixture
+def login(own: Sandbox, tmp_path: Path) -> Login:
+    return Login(own, tmp_path)
+
+
+def page_in(process: subprocess.Popen[str]) -> str:
+    """The address that a process asks to open; it listens for the answer by then."""
+    assert process.stderr
+    return next(line.strip() for line in process.stderr if line.startswith("  http"))
+
+
+def last_line(said: str) -> str:
+    return said.strip().splitlines()[-1]
+
+
+# --- the way it should go
+
+
+@pytest.mark.parametrize("pkce", ["checked", "ignored", "refused"])
+def test_a_login_makes_the_session_that_runs_go_on_with(login: Login, tap: TapRunner, pkce: Any) -> None:
+    login.sandbox.oauth.pkce = pkce
+    code, said = login.run()
+    assert code == 0, said
+    assert f"token_file     {login.file}" in said
+    assert login.file.stat().st_mode & 0o077 == 0
+    asked = [dict(record.params) for record in login.sandbox.requests if record.path == "/oauth/authorize"]
+    assert "code_challenge" in asked[0]
+    assert ("without" in said) == (pkce == "refused")
+    login.sandbox.oauth.expire_access_tokens()
+    config = {"base_url": login.sandbox.base_url, "token_file": str(login.file)}
+    run = tap(config, catalog=tap.catalog(config, "teams"))
+    assert run.code == 0, run.stderr
+    assert len(run.records["teams"]) == 6
+    assert login.sandbox.oauth.refreshes == 1
+
+
+@pytest.mark.skipif(not shutil.which("chromedriver"), reason="there is no Chromium with its driver here")
+def test_a_real_browser_goes_through_the_page(login: Login) -> None:
+    code, said = login.run(browser=f"{PROGRAM} --chromium %s")
+    assert code == 0, said
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+def test_the_settings_may_come_from_the_environment_and_the_file_from_an_option(login: Login) -> None:
+    env = {
+        "TAP_FACTORIALHR_BASE_URL": login.sandbox.base_url,
+        "TAP_FACTORIALHR_CLIENT_ID": login.sandbox.oauth.client_id,
+        "TAP_FACTORIALHR_CLIENT_SECRET": login.sandbox.oauth.client_secret,
+    }
+    done = subprocess.run(
+        [*TAP, "login", "--token-file", str(login.file), "--redirect-uri", "http://127.0.0.1/callback"],
+        capture_output=True,
+        text=True,
+        env=os.environ | env | {"BROWSER": BROWSER},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+def test_old_credentials_in_the_settings_are_named_and_do_not_come_back(login: Login, tap: TapRunner) -> None:
+    old = login.sandbox.oauth.issue_tokens()
+    login.config |= {"refresh_token": old["refresh_token"]}
+    code, said = login.run()
+    assert code == 0, said
+    assert "Take out of the settings: refresh_token." in said
+    run = tap(login.config, catalog=tap.catalog(login.config, "teams"))
+    assert run.code == 0, run.stderr
+    assert login.sandbox.oauth.refreshes == 0  # The new session was good, and the old token was not tried.
+
+
+def test_a_code_can_be_pasted(login: Login) -> None:
+    process = login.start(redirect_uri=OUT_OF_BAND)
+    shown = re.search(r'<code id="code">([^<]+)</code>', browser.press_by_http(page_in(process), "allow"))
+    assert shown
+    out, errors = process.communicate(f"  {shown.group(1)} \n", timeout=30)
+    code, said = login.judged(process.returncode, out + errors)
+    assert code == 0, said
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_an_address_can_be_pasted_and_has_to_be_of_this_login(login: Login, is_own: bool) -> None:
+    login.sandbox.oauth.redirect_uri = "https://app.example/callback"
+    process = login.start(redirect_uri="https://app.example/callback")
+    state = parse_qs(urlsplit(page_in(process)).query)["state"][0]
+    issued = login.sandbox.oauth.issue_code()
+    address = f"https://app.example/callback?code={issued}&state={state if is_own else 'another'}\n"
+    out, errors = process.communicate(address, timeout=30)
+    code, said = login.judged(process.returncode, out + errors)
+    assert (code, login.exchanges, login.file.exists()) == ((0, 1, True) if is_own else (1, 0, False)), said
+    assert is_own or "does not belong to this login" in last_line(said)
+
+
+# --- what can go wrong
+
+
+def test_who_denies_is_told_so(login: Login) -> None:
+    code, said = login.run(browser=f"{PROGRAM} --deny %s")
+    assert (code, login.exchanges) == (1, 0)
+    assert "access_denied" in last_line(said)
+    assert not login.file.exists()
+
+
+def test_an_answer_with_another_state_is_not_exchanged(login: Login) -> None:
+    process = login.start()
+    back = parse_qs(urlsplit(page_in(process)).query)["redirect_uri"][0]
+    code = login.sandbox.oauth.issue_code(back)
+    assert requests.get(back.replace("/callback", "/favicon.ico"), timeout=10).status_code == 404
+    assert requests.get(back, params={"code": code, "state": "another"}, timeout=10).status_code == 200
+    out, errors = process.communicate(timeout=30)
+    assert login.judged(process.returncode, out + errors)[0] == 1
+    assert "its state is another one" in last_line(errors)
+    assert (login.exchanges, login.file.exists()) == (0, False)
+
+
+def test_a_refused_code_is_one_line(login: Login) -> None:
+    login.sandbox.oauth.code_lifetime = 0
+    code, said = login.run()
+    assert (code, login.exchanges) == (1, 1)
+    assert "refused the code" in last_line(said)
+    assert not login.file.exists()
+
+
+def test_a_wrong_secret_is_one_line(login: Login) -> None:
+    login.config["client_secret"] = "wrong"
+    code, said = login.run()
+    assert code == 1
+    assert "refused client_id or client_secret" in last_line(said)
+    assert not login.file.exists()
+
+
+def test_a_lost_answer_is_one_line(login: Login) -> None:
+    login.sandbox.token_faults = ["reset"]
+    code, said = login.run()
+    assert code == 1
+    assert "A code serves once, so run login again" in last_line(said)
+    assert not login.file.exists()
+
+
+def test_a_port_in_use_is_one_line(login: Login) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = login.run(redirect_uri=f"http://127.0.0.1:{port}/callback")
+    assert code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in last_line(said)
+    assert len(said.strip().splitlines()) == 1
+
+
+def test_a_session_that_is_still_good_is_replaced_on_demand_alone(login: Login) -> None:
+    assert login.run()[0] == 0
+    before = login.file.read_bytes()
+    code, said = login.run()
+    assert code == 1
+    assert "There is a session already" in last_line(said)
+    assert len(said.strip().splitlines()) == 1
+    assert login.file.read_bytes() == before
+    assert login.run("--replace")[0] == 0
+    assert login.kept["access_token"] != json.loads(before)["access_token"]
+    over = login.kept | {"created_at": "2020-01-01T00:00:00+00:00", "note": "mine"}
+    login.file.write_text(json.dumps(over))
+    assert login.run()[0] == 0
+    assert login.kept["note"] == "mine"
+
+
+def test_what_is_no_session_is_left_as_it_is(login: Login) -> None:
+    login.file.write_text("a letter")
+    code, said = login.run("--replace")
+    assert code == 1
+    assert "is not valid JSON" in last_line(said)
+    assert login.file.read_text() == "a letter"
+    assert login.exchanges == 0
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anybody_logs_in(login: Login, tmp_path: Path) -> None:
+    login.config["token_file"] = str(tmp_path / "nowhere" / "session.json")
+    code, said = login.run()
+    assert code == 1
+    assert "its directory must exist" in last_line(said)
+    assert login.sandbox.requests == []
+
+
+def test_nobody_comes_back(login: Login) -> None:
+    code, said = login.run("--wait", "1", "--no-browser")
+    assert code == 1
+    assert "No answer came back within 1 seconds" in last_line(said)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_line(login: Login, number: signal.Signals) -> None:
+    process = login.start()
+    page_in(process)
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=10)
+    assert login.judged(process.returncode, out + errors)[0] == 128 + number
+    assert last_line(errors).startswith("Stopped. Nothing was exchanged")
+    assert not login.file.exists()
+
+
+def test_a_signal_during_the_exchange_loses_no_tokens(login: Login) -> None:
+    process = login.start()
+    page = page_in(process)
+    login.sandbox.latency = 1.0
+    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
+    for _ in range(600):
+        if login.exchanges:
+            break
+        threading.Event().wait(0.05)
+    process.send_signal(signal.SIGINT)
+    out, errors = process.communicate(timeout=30)
+    code, said = login.judged(process.returncode, out + errors)
+    assert code == 0, said
+    assert "one moment" in said
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+@pytest.mark.parametrize("missing", ["client_id", "client_secret", "token_file"])
+def test_what_is_missing_is_named_where_nobody_can_be_asked(login: Login, missing: str) -> None:
+    del login.config[missing]
+    code, said = login.run()
+    assert code == 1
+    assert f"{missing} is not set" in last_line(said)
+    assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["callback", "http://[::1", "http://127.0.0.1:99999/x"])
+def test_a_redirect_uri_that_is_no_address_is_one_line(login: Login, address: str) -> None:
+    code, said = login.run(redirect_uri=address)
+    assert code == 1
+    assert "--redirect-uri is no address" in last_line(said)
+
+
+# --- on a terminal
+
+
+def test_help_fits_a_terminal_of_80_columns() -> None:
+    done = subprocess.run([*TAP, "login", "--help"], capture_output=True, text=True, timeout=30, check=True)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    overview = subprocess.run([*TAP, "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
+    assert re.search(r"^ +login +Log in", overview, re.MULTILINE)
+
+
+# --- what is pasted
+
+
+@given(st.text())
+def test_whatever_is_pasted_is_a_code_or_an_error_of_one_line(pasted: str) -> None:
+    request = AuthorizationRequest("https://api.example/oauth/authorize", "the-client", OUT_OF_BAND)
+    try:
+        code, told = request.code_in(pasted), ""
+    except SessionError as error:
+        code, told = "", str(error)
+    assert code in {"", pasted.strip()}
+    assert len((code or told).splitlines()) == 1
+
+
+def test_each_request_is_another_one() -> None:
+    one, other = (AuthorizationRequest("https://api.example/oauth/authorize", "c", OUT_OF_BAND) for _ in range(2))
+    assert one.state != other.state
+    assert one.verifier != other.verifier
+    assert one.verifier
+    assert re.fullmatch(r"[A-Za-z0-9._~-]{43,128}", one.verifier)  # RFC 7636, section 4.1
+    assert one.state not in repr(one)
+    assert one.verifier not in repr(one)
