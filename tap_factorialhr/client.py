@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, closing
-from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tap-factorialhr")
 
-RETRIED = frozenset({408, 425, 429})
+RETRIED = frozenset({408, 425})
 OVERDUE = frozenset({408, 504})
 UNAVAILABLE = frozenset({402, 403, 404, 410})
 """A product that the company has not bought, or rows that the credentials may not see (API notes, "Errors")."""
@@ -68,6 +67,19 @@ class RetriableError(FactorialError):
         """Take what happened, such as ``HTTP 503``, and the wait in seconds that was asked for."""
         super().__init__(reason)
         self.retry_after = retry_after
+
+
+class LimitedError(RetriableError):
+    """More requests than the API takes.
+
+    Attributes:
+        waits_for_turn: Whether it is but a matter of turns, which uses up no retry.
+    """
+
+    def __init__(self, retry_after: float, *, waits_for_turn: bool) -> None:
+        """Take the pause in seconds, and whether it uses up no retry."""
+        super().__init__(f"HTTP {requests.codes.too_many_requests}", retry_after)
+        self.waits_for_turn = waits_for_turn
 
 
 class SlowError(RetriableError):
@@ -138,7 +150,7 @@ class Client:
         self._timeout = timeout
         self._policy = policy
         self._parameters = parameters
-        self.throttle = Throttle(concurrency)
+        self.throttle = Throttle(concurrency, first_pause=policy.first_wait, longest_pause=policy.longest_wait)
         self._counting = threading.Lock()
         self._large = threading.Lock()
         self.requests: Counter[str] = Counter()
@@ -169,27 +181,29 @@ class Client:
             RetriableError: It went wrong until the tries or the time ran out.
         """
         began = time.monotonic()
-        for attempt in count(1):
+        retries = 0
+        while True:
             try:
                 return self._get(stream, path, params, decode)
             except RetriableError as error:
-                may_retry = retry_timeouts or not isinstance(error, SlowError)
-                elapsed = time.monotonic() - began
-                wait = self._policy.wait(attempt, asked=error.retry_after, elapsed=elapsed) if may_retry else None
-                if wait is None:
-                    raise _given_up(stream, error, attempt) from None
+                waits_for_turn = isinstance(error, LimitedError) and error.waits_for_turn
+                attempt = retries if waits_for_turn else retries + 1
+                wait = self._policy.wait(attempt, asked=error.retry_after, elapsed=time.monotonic() - began)
+                if wait is None or (isinstance(error, SlowError) and not retry_timeouts):
+                    raise _given_up(stream, error, retries) from None
+                retries = attempt
                 self._count(self.retries, stream)
-                retries = self._policy.retries
-                logger.warning("%s: %s, trying again in %.1f s (%d of %d)", stream, error, wait, attempt, retries)
+                told = "waiting for its turn" if waits_for_turn else f"{retries} of {self._policy.retries}"
+                logger.warning("%s: %s, trying again in %.1f s (%s)", stream, error, wait, told)
                 time.sleep(wait)
-        raise AssertionError  # pragma: no cover (for the type checker)
 
     def _get(self, stream: str, path: str, params: Params, decode: Decode) -> Page:
         with ExitStack() as turn:
             with self.throttle.slot() as began:
+                sent = time.monotonic()
                 response, body = self._exchange(stream, self._request(path, params), turn)
                 if response.status_code == requests.codes.too_many_requests:
-                    self.throttle.slow_down(began)
+                    raise self._limited(response, began, sent)
                 self._check_status(stream, path, params, response, body)
             self.throttle.note_good()
             if len(body) > LARGE_BODY:
@@ -200,6 +214,16 @@ class Client:
                 raise RetriableError(f"HTTP 200 without the API's envelope ({error})") from None
             except ValueError as error:
                 raise RetriableError(f"HTTP 200 that is not JSON ({error})") from None
+
+    def _limited(self, response: requests.Response, began: int, sent: float) -> LimitedError:
+        asked = self._policy.asked(response.headers.get("Retry-After"))
+        pause = self.throttle.note_limit(began, asked)
+        in_turn = self._policy.waits_for_turn(
+            asked=asked,
+            others_answered=self.throttle.last_good > sent,
+            limited_for=self.throttle.limited_for,
+        )
+        return LimitedError(pause, waits_for_turn=in_turn)
 
     def _exchange(
         self, stream: str, request: requests.PreparedRequest, turn: ExitStack
@@ -278,8 +302,8 @@ class Client:
             or status < requests.codes.multiple_choices
         ):
             wait = self._policy.asked(response.headers.get("Retry-After"))
-            if status == requests.codes.too_many_requests or wait:
-                self.throttle.pause(wait or 1.0)
+            if wait:
+                self.throttle.pause(wait)
             raise (OverdueError if status in OVERDUE else RetriableError)(f"HTTP {status}", wait)
         if response.is_redirect or requests.codes.multiple_choices <= status < requests.codes.bad_request:
             raise FactorialError(
@@ -308,12 +332,12 @@ def _check_values(stream: str, body: bytearray) -> None:
         )
 
 
-def _given_up(stream: str, error: RetriableError, attempts: int) -> RetriableError:
+def _given_up(stream: str, error: RetriableError, retries: int) -> RetriableError:
     """What a person gets to see of the last failure."""
     if isinstance(error, SlowError):
         return SlowError(f"{stream}: {error}; raise request_timeout, or try again later")
     kind = SlowError if isinstance(error, OverdueError) else RetriableError
-    return kind(f"{stream}: {error}, given up after {attempts - 1} retries; try again later")
+    return kind(f"{stream}: {error}, given up after {retries} retries; try again later")
 
 
 def _named_parameter(names: Iterable[str], body: bytearray) -> str | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +20,9 @@ from tap_factorialhr.throttle import Throttle
 from tests.support.http import client_for
 
 if TYPE_CHECKING:
-    from tap_factorialhr.sandbox import Sandbox
+    from collections.abc import Callable, Iterator
+
+    from tap_factorialhr.sandbox import RequestRecord, Sandbox
 
 YEAR = timedelta(days=365)
 POLICY = RetryPolicy(retries=5)
@@ -74,15 +81,114 @@ def test_a_request_with_pauses_of_a_year_ends(sandbox: Sandbox) -> None:
         sandbox.answer = None
 
 
+class RateLimit:
+    """Answers so many requests in each span of time, and all others with 429."""
+
+    def __init__(self, requests: int, seconds: float, headers: dict[str, str] | None = None) -> None:
+        self._requests = requests
+        self._seconds = seconds
+        self._headers = headers or {}
+        self._answered: list[float] = []
+        self._lock = threading.Lock()
+        self.refused = 0
+
+    def __call__(self, _: RequestRecord) -> Answer:
+        with self._lock:
+            now = time.monotonic()
+            self._answered = [at for at in self._answered if at > now - self._seconds]
+            if len(self._answered) < self._requests:
+                self._answered.append(now)
+                return Answer(body=b'{"data": [], "meta": {}}')
+            self.refused += 1
+            return Answer(429, b"", self._headers)
+
+
+FAST = RetryPolicy(retries=5, first_wait=1 / 60, longest_wait=1.0, limit_window=2.0)
+"""A minute is a second."""
+
+
+@pytest.fixture
+def limited(sandbox: Sandbox) -> Iterator[Callable[[RateLimit], Sandbox]]:
+    def set_limit(limit: RateLimit) -> Sandbox:
+        sandbox.answer = limit
+        return sandbox
+
+    yield set_limit
+    sandbox.answer = None
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 64])
+@pytest.mark.parametrize("headers", [{}, {"retry-after": "1"}], ids=["without a word", "with Retry-After"])
+def test_ten_requests_a_minute_are_enough_at_any_concurrency(
+    limited: Callable[[RateLimit], Sandbox], concurrency: int, headers: dict[str, str]
+) -> None:
+    limit = RateLimit(10, 1.0, headers)
+    url = limited(limit).base_url
+    client = client_for(url, concurrency=concurrency, policy=FAST)
+    with ThreadPoolExecutor(concurrency) as pool:
+        pages = list(pool.map(lambda number: client.get("teams", "teams/teams", (("page", str(number)),)), range(30)))
+    assert len(pages) == 30
+    # At first all that are in flight are refused; from then on there are fewer, and pauses between them.
+    assert 0 < limit.refused < 3 * 64
+
+
+def test_a_limit_that_lasts_is_waited_out_though_there_are_few_retries(limited: Callable[[RateLimit], Sandbox]) -> None:
+    limit = RateLimit(1, 1.5)
+    client = client_for(limited(limit).base_url, policy=replace(FAST, retries=1))
+    for _ in range(2):
+        client.get("teams", "teams/teams", ())
+    assert limit.refused > 2
+
+
+def test_an_api_that_answers_nobody_is_given_up(limited: Callable[[RateLimit], Sandbox]) -> None:
+    limit = RateLimit(0, 1.0)
+    client = client_for(limited(limit).base_url, policy=replace(FAST, retries=1, limit_window=0.5))
+    began = time.monotonic()
+    with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 1 retries"):
+        client.get("teams", "teams/teams", ())
+    assert time.monotonic() - began > 0.5
+    with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 0 retries"):
+        client_for(limited(limit).base_url, policy=replace(FAST, retries=0)).get("teams", "teams/teams", ())
+
+
+def test_the_budget_holds_for_a_limit_too(limited: Callable[[RateLimit], Sandbox]) -> None:
+    client = client_for(limited(RateLimit(0, 1.0)).base_url, policy=replace(FAST, budget=0.5, limit_window=3600))
+    with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 0 retries"):
+        client.get("teams", "teams/teams", ())
+
+
+def test_the_shared_pause_grows_and_good_answers_shorten_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("tap_factorialhr.throttle.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    throttle = Throttle(1, first_pause=1.0, longest_pause=60.0)
+
+    def limit() -> float:
+        with throttle.slot() as began:
+            seconds = throttle.note_limit(began, None)
+        clock[0] += seconds
+        return seconds
+
+    pauses = [limit() for _ in range(8)]
+    assert all(low / 2 <= pause <= low for pause, low in zip(pauses, (1, 2, 4, 8, 16, 32, 60, 60), strict=True))
+    assert throttle.limited_for == sum(pauses)
+    for _ in range(3):
+        throttle.note_good()
+    assert throttle.limited_for == 0
+    assert 7.5 <= limit() <= 15
+    for _ in range(20):
+        throttle.note_good()
+    assert limit() <= 1
+
+
 def test_a_handful_of_429s_brings_concurrency_down_and_good_answers_bring_it_back() -> None:
-    throttle = Throttle(8)
+    throttle = Throttle(8, first_pause=0.0, longest_pause=0.0)
     with throttle.slot() as first, throttle.slot() as second:
-        throttle.slow_down(first)
-        throttle.slow_down(second)  # sent before the API asked for less: no second reason
+        throttle.note_limit(first, None)
+        throttle.note_limit(second, None)  # sent before the API asked for less: no second reason
     assert throttle.allowed == 4
     for _ in range(5):
         with throttle.slot() as later:
-            throttle.slow_down(later)
+            throttle.note_limit(later, None)
     assert throttle.allowed == 1
     for _ in range(1 + 2 + 3):
         throttle.note_good()
