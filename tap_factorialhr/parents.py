@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_factorialhr.axes import Parents
-    from tap_factorialhr.fetch import StreamReading
+    from tap_factorialhr.walk import PartitionWalk
 
 _At = tuple[str, str]
 
@@ -19,11 +19,11 @@ _At = tuple[str, str]
 class ParentKeys:
     """The keys of all rows of each parent, whatever the parent's own stream reads or selects."""
 
-    def __init__(self, read: Callable[[Parents], StreamReading]) -> None:
+    def __init__(self, read: Callable[[Parents], PartitionWalk]) -> None:
         """Take what begins to read a parent's rows, all of them."""
         self._read = read
         self._known: dict[_At, dict[str, str | None]] = {}
-        self._begun: dict[_At, StreamReading] = {}
+        self._begun: dict[_At, PartitionWalk] = {}
         self._left_out: dict[_At, Counter[str]] = {}
 
     def __call__(self, parents: Parents) -> Mapping[str, str | None]:
@@ -34,25 +34,25 @@ class ParentKeys:
         """
         at = _at(parents)
         if at not in self._known:
-            reading = self._begin(parents)
+            walk = self._begin(parents)
             try:
-                self._known[at] = _keys(reading, parents)
+                self._known[at] = _keys(walk, parents)
             except UnavailableError as error:
-                raise UnavailableError(f"{error} of its parent {reading.stream}") from None
+                raise UnavailableError(f"{error} of its parent {walk.stream}") from None
             finally:
                 del self._begun[at]
-            self._left_out[at] = reading.left_out
+            self._left_out[at] = walk.left_out
         return self._known[at]
 
     def left_out(self, parents: Parents) -> Counter[str]:
         """Why some rows of a parent could not be read, where its keys are known, and how often."""
         return self._left_out.get(_at(parents), Counter())
 
-    def awaited(self, parents: Parents) -> StreamReading | None:
+    def awaited(self, parents: Parents) -> PartitionWalk | None:
         """What reads the keys, begun ahead of their need; None where they are known."""
         return None if _at(parents) in self._known else self._begin(parents)
 
-    def _begin(self, parents: Parents) -> StreamReading:
+    def _begin(self, parents: Parents) -> PartitionWalk:
         at = _at(parents)
         if at not in self._begun:
             self._begun[at] = self._read(parents)
@@ -63,10 +63,10 @@ def _at(parents: Parents) -> _At:
     return parents.resource, parents.key
 
 
-def _keys(reading: StreamReading, parents: Parents) -> dict[str, str | None]:
+def _keys(walk: PartitionWalk, parents: Parents) -> dict[str, str | None]:
     label = parents.label[0] if parents.label else None
     found: dict[str, str | None] = {}
-    for _, page, _ in reading:
+    for _, page, _ in walk:
         for row in page.rows:
             if (key := row.get(parents.key)) is not None:
                 name = row.get(label) if label else None

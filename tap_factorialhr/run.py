@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_factorialhr import openapi
 from tap_factorialhr.axes import Scope, SyncWindow
 from tap_factorialhr.client import Client
-from tap_factorialhr.fetch import Fetcher
 from tap_factorialhr.http_session import Session
 from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
@@ -17,6 +16,7 @@ from tap_factorialhr.privacy.policy import Policy
 from tap_factorialhr.report import Report
 from tap_factorialhr.resources import describe
 from tap_factorialhr.retry_policy import RetryPolicy
+from tap_factorialhr.walk import Fetcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.authenticators import FactorialAuthenticator
     from tap_factorialhr.axes import Parents
-    from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.messages import MessageWriter
     from tap_factorialhr.progress import Progress
     from tap_factorialhr.resources import Resource
+    from tap_factorialhr.walk import PartitionWalk
 
 LONGEST_CONNECT = 30.0
 """Seconds to connect at the most; ``request_timeout`` is for the answer."""
@@ -40,7 +40,7 @@ SAFETY_MARGIN = timedelta(minutes=10)
 class Readable(Protocol):
     """A stream, as others see it that are read before it."""
 
-    def next_reading(self) -> StreamReading:
+    def next_walk(self) -> PartitionWalk:
         """What of it can be read now, ahead of its turn."""
 
 
@@ -95,7 +95,7 @@ class Run:
         self.writer = writer
         self.write_state = write_state
         self.report = Report(on_forbidden=config.get("on_forbidden", "skip"))
-        self.parents = ParentKeys(self._reading_of_keys)
+        self.parents = ParentKeys(self._walk_of_keys)
         self.order: Sequence[Readable] = ()
 
     # Requests
@@ -174,10 +174,10 @@ class Run:
             resource, Scope(listed=listed, sync=self.sync, since=since, parents=self.parents), incremental
         )
 
-    def _reading_of_keys(self, parents: Parents) -> StreamReading:
+    def _walk_of_keys(self, parents: Parents) -> PartitionWalk:
         resource = self.describe(parents.resource)
         partitions = self.partitions(resource, None, incremental=False)
-        return self.fetcher.reading(resource.name, parents.key, partitions, resource.pagination)
+        return self.fetcher.walk(resource.name, parents.key, partitions, resource.pagination)
 
     # Turns
 
@@ -189,4 +189,4 @@ class Run:
     def begin_after(self, current: Readable) -> None:
         """Let the streams after this one be read ahead; of those that wait for a parent's keys, the keys."""
         following = self.order[self.order.index(current) + 1 :] if current in self.order else ()
-        self.fetcher.upcoming = [stream.next_reading() for stream in following]
+        self.fetcher.begin_ahead([stream.next_walk() for stream in following])

@@ -19,12 +19,12 @@ from tap_factorialhr.catalog import check_entry, field_names, with_fields
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.dates import as_day, as_text, in_utc
 from tap_factorialhr.decoding import decode_answer
-from tap_factorialhr.fetch import PagesError
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
 from tap_factorialhr.stream_maps import transformed
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
+from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Iterator
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.client import Decode
     from tap_factorialhr.envelope import Row
-    from tap_factorialhr.fetch import StreamReading
     from tap_factorialhr.openapi import JsonSchema
     from tap_factorialhr.partitions import Partition
     from tap_factorialhr.resources import Resource
     from tap_factorialhr.run import Run
+    from tap_factorialhr.walk import PartitionWalk
 
 _TEXT: JsonSchema = {"type": ["string", "null"]}
 _TIME_STAMP: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
@@ -103,7 +103,7 @@ class FactorialStream(Stream):
         super().__init__(tap, schema=self.privacy.output, name=resource.name)
         self.primary_keys = list(resource.key)
         self.replication_key = replication_key
-        self._reading: StreamReading | None = None
+        self._walk: PartitionWalk | None = None
         self.rows_written = 0
         self._met: set[Any] = set()
 
@@ -176,21 +176,19 @@ class FactorialStream(Stream):
             yield from (record if isinstance(record, dict) else as_dictionary(record) for record in records)
 
     @property
-    def reading(self) -> StreamReading:
+    def walk(self) -> PartitionWalk:
         """Its partitions, begun ahead of its turn where that is possible."""
-        if self._reading is None:
+        if self._walk is None:
             since = as_day(self.bookmark) if self.bookmark else None
             partitions = self._run.partitions(self.resource, since, incremental=self.is_incremental)
             key = self.resource.key[0] if len(self.resource.key) == 1 else None
-            self._reading = self._run.fetcher.reading(
-                self.name, key, partitions, self.resource.pagination, self._decoder
-            )
-        return self._reading
+            self._walk = self._run.fetcher.walk(self.name, key, partitions, self.resource.pagination, self._decoder)
+        return self._walk
 
-    def next_reading(self) -> StreamReading:
+    def next_walk(self) -> PartitionWalk:
         """What of it can be read ahead of its turn: the keys of its parents while it waits for them."""
         parents = self.resource.parents
-        return (self._run.parents.awaited(parents) if parents else None) or self.reading
+        return (self._run.parents.awaited(parents) if parents else None) or self.walk
 
     @cached_property
     def _shaper(self) -> Shaper:
@@ -256,7 +254,7 @@ class FactorialStream(Stream):
     @property
     def _left_out(self) -> Counter[str]:
         parents = self.resource.parents
-        return self.reading.left_out + (self._run.parents.left_out(parents) if parents else Counter())
+        return self.walk.left_out + (self._run.parents.left_out(parents) if parents else Counter())
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""
@@ -293,12 +291,12 @@ class FactorialStream(Stream):
         setting = self.resource.setting
         return setting is not None and not self._run.sync.values.get(setting)
 
-    def _pages(self) -> StreamReading:
+    def _pages(self) -> PartitionWalk:
         if self.lacks_setting:
             self.logger.warning("%s: nothing to read without the setting %s", self.name, self.resource.setting)
-        reading = self.reading
+        walk = self.walk
         self._run.begin_after(self)
-        return reading
+        return walk
 
     def _complete(self, rows: list[Row], partition: Partition) -> list[Row]:
         """Give rows, in place, what they do not carry themselves; of one that came before, the first is enough."""

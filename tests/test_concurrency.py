@@ -9,17 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_factorialhr.axes import ChunkOfParents, Parents
-from tap_factorialhr.client import UnavailableError
-from tap_factorialhr.envelope import Page
-from tap_factorialhr.fetch import Fetcher
-from tap_factorialhr.partitions import Partition
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.conftest import Run, TapRunner, config_for
 from tests.support.http import client_for
 
 if TYPE_CHECKING:
-    from tap_factorialhr.openapi import Params
     from tap_factorialhr.sandbox import RequestRecord
 
 
@@ -65,31 +59,6 @@ def test_the_children_of_many_parents_are_asked_for_side_by_side(tap: TapRunner)
         assert run.code == 0, run.stderr
     children = ("timeoff/policy_timelines", "contracts/contract_activity_periods", "tasks/task_files")
     assert all(most[child] >= 6 for child in children), most
-
-
-def test_parents_that_are_gone_take_no_place_of_others() -> None:
-    """After more failures than pages may wait, there are still as many requests in flight as before."""
-    together = threading.Barrier(4)
-
-    class Server:
-        def get(self, stream: str, path: str, params: Params, **how: Any) -> Page:
-            del stream, path, how
-            number = int(dict(params)["parent"])
-            if 0 < number <= 40:
-                raise UnavailableError("HTTP 404")
-            if number:
-                together.wait(timeout=10)  # Breaks where fewer come at the same time.
-            return Page.from_response({"data": [{"id": 1}]})
-
-    fetcher = Fetcher(Server(), concurrency=4, pagination="offset", page_size=100)  # type: ignore[arg-type]
-    axis = Parents(resource="a/parents", parameter="parent")
-    partitions = [Partition("a/b", slices=(ChunkOfParents(axis, (str(number),)),)) for number in range(81)]
-    try:
-        reading = fetcher.reading("children", "id", partitions)
-        pages = [page for _, page, _ in reading]
-    finally:
-        fetcher.close()
-    assert (len(pages), reading.left_out) == (41, {"HTTP 404": 40})
 
 
 def test_a_429_halves_the_requests_in_flight() -> None:

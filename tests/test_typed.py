@@ -165,4 +165,4 @@ def test_streams_take_the_short_way_and_none_of_its_records_shows_it(tap: TapRun
         mapped = tap({**config, "stream_maps": {"employees": {}, "teams": {"name": "name"}}}, catalog=catalog)
         assert typed.records["employees"] == mapped.records["employees"]
         streams = TapFactorialHR(config=config, catalog=catalog).streams
-        assert isinstance(streams["employees"].reading.decode, TypedDecoder)  # type: ignore[attr-defined]
+        assert isinstance(streams["employees"].walk.decode, TypedDecoder)  # type: ignore[attr-defined]

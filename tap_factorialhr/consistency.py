@@ -1,0 +1,240 @@
+"""What shows that rows have moved between the pages of a listing, or that its server leads nowhere.
+
+A row that is deleted during a read moves the later ones forward, over the edge of a page by number, and one that enters
+moves them back. Pages that fit each other show that none has, as far as it is said here; none of their rows is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tap_factorialhr.pagination import OffsetPaginator
+from tap_factorialhr.records import column
+
+if TYPE_CHECKING:
+    from tap_factorialhr.envelope import Page
+    from tap_factorialhr.pagination import PaginationMeta
+
+Key = int | str
+
+
+class Resume(NamedTuple):
+    """From where a read can go on by cursor: up to here every row has come that was there all the time.
+
+    Attributes:
+        cursor: The cursor of the last such row, None to begin again.
+        rows: How many rows lie before that.
+    """
+
+    cursor: str | None = None
+    rows: int = 0
+
+
+class PaginationError(Exception):
+    """A server's pages lead nowhere: it repeats one, or promises one and gives none."""
+
+
+class MissingPageError(PaginationError):
+    """A page was promised and came without rows: rows may have gone meanwhile, or the server is at fault."""
+
+
+class ShiftedPagesError(Exception):
+    """Page numbers cannot be trusted any more; the read goes on by cursor.
+
+    Attributes:
+        resume: From where.
+    """
+
+    def __init__(self, reason: str, resume: Resume) -> None:
+        """Take what was noticed, without any value of a row, and from where the read can go on."""
+        super().__init__(reason)
+        self.resume = resume
+
+
+class IgnoredPageError(ShiftedPagesError):
+    """The server answers every page with the first one."""
+
+
+class Trace(NamedTuple):
+    """What is remembered of a page: not its rows, which may be many and are needed elsewhere.
+
+    Attributes:
+        meta: Its meta.
+        size: How many rows it had.
+        keys: Their keys, as numbers where all are; without a key, one fingerprint of all of them.
+    """
+
+    meta: PaginationMeta
+    size: int
+    keys: list[Key]
+
+    @classmethod
+    def of(cls, page: Page, key: str | None) -> Trace:
+        """The trace of a page, whose rows are told apart by a key."""
+        rows = len(page.rows)
+        if key is None:
+            return cls(page.meta, rows, [hash(tuple(map(repr, page.rows)))] if rows else [])
+        return cls(page.meta, rows, _keys(page, key))
+
+
+class Trail:
+    """The pages by number so far, each of which has to fit those before it.
+
+    Attributes:
+        is_ordered: Whether its rows are told apart by ascending numbers, as far as the first page shows.
+        is_counted: Whether the first page says how many pages there are.
+        pages: How many there are as far as that page shows.
+        total: Rows in all, which all answers have to agree on.
+        sure: Up to where rows have come for certain, whatever has moved.
+        has_grown: Whether an answer told of more rows in all, where that was allowed.
+    """
+
+    def __init__(self, first: Page, *, key: str | None, page_size: int) -> None:
+        """Take the first page, the field that tells rows apart, and how many rows a page was asked for."""
+        self._key = key
+        self._first = self._last = Trace.of(first, key)
+        self._number = 1
+        self._rows = self._first.size
+        keys = self._first.keys
+        self.is_ordered = key is not None and bool(keys) and _ascending(keys)
+        self._met = None if self.is_ordered or key is None else set(keys)
+        paginator = OffsetPaginator(page_size)
+        self.is_counted = paginator.last_number(first.meta) is not None
+        self.pages = max(paginator.numbers_after(1, first.meta), default=1)
+        self.total = first.meta.total
+        self.sure = Resume(first.meta.end_cursor, self._rows if first.meta.end_cursor else 0)
+        self.has_grown = False
+
+    def shifted(self, reason: str) -> ShiftedPagesError:
+        """The error that makes the read go on by cursor from where it is sure."""
+        return ShiftedPagesError(reason, self.sure)
+
+    def guard(self, page: Page, *, may_change: bool) -> bool:
+        """Take the last page for a sentinel; whether it is the last page at all.
+
+        Args:
+            page: The page by the last number.
+            may_change: Whether there may be other rows in all than before, since that alone proves no move.
+        """
+        trace = Trace.of(page, self._key)
+        self._check_number(trace)
+        if may_change and trace.meta.total is not None:
+            self.total = trace.meta.total
+        self._check_total(trace)
+        self._sentinel = trace
+        return bool(trace.keys) and not trace.meta.has_next_page
+
+    def add(self, page: Page, *, may_grow: bool = False) -> None:
+        """Take the next page.
+
+        Raises:
+            ShiftedPagesError: It does not fit those before.
+            MissingPageError: It was promised, and is empty.
+        """
+        trace = Trace.of(page, self._key)
+        self._check_number(trace)
+        self._check_total(trace, may_grow=may_grow)
+        if not trace.size:
+            check_promise(trace, self._last, self._rows, (self._number + 1) * (trace.meta.limit or 0))
+        self._append(trace)
+
+    def add_overlapping(self, page: Page, following: Page | None) -> None:
+        """Take the next page, which has to begin with the row that followed the one before by cursor."""
+        self._check_number(Trace.of(page, self._key))
+        if following is None or _first_key(page, self._key) != _first_key(following, self._key):
+            raise self.shifted("a page does not begin with the row after the last one")
+        self.add(page)
+        self.sure = Resume(page.meta.end_cursor, self._rows)
+
+    def add_last(self, page: Page) -> None:
+        """Take the page that stood sentinel, or comes in its place, as the last one."""
+        trace = Trace.of(page, self._key)
+        if trace.keys != self._sentinel.keys:
+            raise self.shifted("the last page changed during the read")
+        self._append(trace)
+
+    def confirm(self, first: Page) -> None:
+        """Check that the first page is still what it was."""
+        if Trace.of(first, self._key).keys != self._first.keys:
+            raise self.shifted("the first page changed during the read")
+
+    def confirm_added(self, added: Page) -> None:
+        """Check that the rows after the last page are all that there are more in all."""
+        total = added.meta.total
+        if added.meta.has_next_page or total is None or self.total is None or len(added.rows) != total - self.total:
+            raise self.shifted("the total changed, and not by rows at the end alone")
+
+    def _append(self, trace: Trace) -> None:
+        self._check_order(trace.keys)
+        self._rows += trace.size
+        self._last = trace
+        self._number += 1
+        has_all = self.total is None or not trace.meta.limit or self._rows == self.total
+        if not trace.meta.has_next_page and not has_all:
+            raise self.shifted("the rows read are not as many as the total")
+
+    def _check_number(self, trace: Trace) -> None:
+        # Where pages were the first one again, nothing after it has been read.
+        if trace.meta.has_previous_page is False and trace.size:
+            raise IgnoredPageError("the server ignores the page number", self.sure)
+        if trace.keys and trace.keys[:1] == self._first.keys[:1]:
+            raise IgnoredPageError("the server answers with the first page again", self.sure)
+
+    def _check_total(self, trace: Trace, *, may_grow: bool = False) -> None:
+        if trace.meta.total == self.total:
+            return
+        if not may_grow or trace.meta.total is None or self.total is None or trace.meta.total < self.total:
+            raise self.shifted("the total changed")
+        self.has_grown = True
+
+    def _check_order(self, keys: list[Key]) -> None:
+        if self._key is None or not keys:
+            return
+        if self._met is not None:
+            if not self._met.isdisjoint(keys):
+                raise self.shifted("an id comes twice")
+            self._met.update(keys)
+        elif not _ascending(keys) or (self._last.keys and not _before(self._last.keys[-1], keys[0])):
+            raise self.shifted("a page does not begin after the last one ended")
+
+
+def _first_key(page: Page, key: str | None) -> list[Key]:
+    return Trace.of(page, key).keys[:1]
+
+
+def _keys(page: Page, key: str) -> list[Key]:
+    values = column(page.rows, key)
+    try:
+        return [int(value) for value in values]
+    except (ValueError, TypeError, OverflowError):
+        return [str(value) for value in values if value is not None]
+
+
+def _ascending(keys: list[Key]) -> bool:
+    return isinstance(keys[0], int) and keys == sorted(set(keys))
+
+
+def _before(one: Key, other: Key) -> bool:
+    return isinstance(one, int) and isinstance(other, int) and one < other
+
+
+def check_rest(page: Page, rows: int) -> None:
+    """Check an answer without rows, where some were promised: it is right where those before were all there are."""
+    if not len(page.rows) and (page.meta.total is None or page.meta.total > rows):
+        raise MissingPageError("the server promised a next page and gave none")
+
+
+def check_promise(page: Trace, last: Trace, rows: int, places: int) -> None:
+    """Check an empty page after a promised one.
+
+    It is right where its rows were all deleted meanwhile, so that those read so far are all there are; or where they
+    are not for these credentials, and it is one of those in the middle, as long as the places passed so far, rows
+    shown or not, are fewer than the total.
+    """
+    before, total = last.meta.total, page.meta.total
+    if page.meta.has_next_page:
+        is_right = total is not None and 0 < places < total
+    else:
+        is_right = before is not None and total is not None and total < before and total <= rows
+    if not is_right:
+        raise MissingPageError("the server promised a next page and gave none")

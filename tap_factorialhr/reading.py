@@ -1,0 +1,283 @@
+"""How the pages of one listing are read, so that no row is lost, whatever moves meanwhile. No input or output.
+
+Each way of reading is a generator that is told from top to bottom. It yields a `Request`, and is sent its `Page` or
+thrown what the request raised; a `Prefetch` of requests that it knows to come, so that they can be sent ahead; and
+each `Page` whose rows are to be written. Who drives it needs to know nothing of pagination.
+
+Page numbers are used only where it shows when rows move from page to page (`consistency`), and wherever it shows, the
+read goes on by cursor from where it was sure. Facts: API notes, "Pagination".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+from tap_factorialhr.client import RefusedError
+from tap_factorialhr.consistency import (
+    MissingPageError,
+    PaginationError,
+    Resume,
+    ShiftedPagesError,
+    Trace,
+    Trail,
+    check_promise,
+    check_rest,
+)
+from tap_factorialhr.envelope import Page
+from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator
+
+if TYPE_CHECKING:
+    from tap_factorialhr.openapi import Params
+
+_LONGEST_CURSOR = 4096
+_MOST_RESTARTS = 3
+"""Pages that were promised and did not come, after which a listing is given up and not begun again."""
+_SECOND = 2
+"""The number of the page after the first."""
+_FEWEST_SIDE_BY_SIDE = 4
+"""Pages of a filtered listing from which on reading them side by side is faster than by cursor."""
+
+
+class Request(NamedTuple):
+    """A request for a page of a listing.
+
+    Attributes:
+        params: Its parameters, besides those of the listing.
+        lookahead: Whether the row after the page is to be asked for as well, as soon as the page has come, by its
+            cursor; it comes as ``page.following``, if the server gives it.
+        base: The parameters of another listing, in place of those of the listing; None for its own.
+    """
+
+    params: Params
+    lookahead: bool = False
+    base: Params | None = None
+
+
+class Prefetch(NamedTuple):
+    """The requests that come next as far as is known; those known before that are not among them are not needed."""
+
+    requests: tuple[Request, ...] = ()
+
+
+Flow = Generator[Request | Prefetch | Page, Page, None]
+Answer = Generator[Request, Page, Page | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is known of a listing before its first page.
+
+    Attributes:
+        page_size: Rows asked for per page, at most 100.
+        key: The field that tells rows apart, None where there is none.
+        filtered: Whether it lists a part of all rows, which a row can enter anywhere when it is changed.
+        unfiltered_params: The parameters that list all rows instead, where the filter may let all of them through.
+        side_by_side: Whether several pages can be asked for at the same time.
+        note: Is told each time that page numbers turned out not to be trusted.
+    """
+
+    page_size: int
+    key: str | None = "id"
+    filtered: bool = False
+    unfiltered_params: Params | None = None
+    side_by_side: bool = True
+    note: Callable[[ShiftedPagesError], None] = lambda _: None
+
+    def page(self, number: int, *, lookahead: bool = False) -> Request:
+        """The request for a page by number."""
+        return Request(OffsetPaginator(self.page_size).params(number), lookahead)
+
+    def after(self, cursor: str | None) -> Request:
+        """The request for the page after a cursor, the first one after none."""
+        return Request(CursorPaginator(self.page_size).params(cursor))
+
+
+def read(listing: Listing, *, by_number: bool) -> Flow:
+    """All pages of a listing, in order: by number as long as that can be trusted, else by cursor.
+
+    Args:
+        listing: What to read.
+        by_number: Whether page numbers may be used at all.
+
+    Raises:
+        PaginationError: The server repeats a page or a cursor, or promises a next page and gives none.
+    """
+    flow = _by_number(listing) if by_number else _by_cursor(listing)
+    for attempt in count(1):
+        try:
+            yield from flow
+        except ShiftedPagesError as shift:
+            listing.note(shift)
+            flow = _by_cursor(listing, shift.resume)
+        except MissingPageError as missing:
+            if attempt == _MOST_RESTARTS:
+                raise
+            listing.note(ShiftedPagesError(str(missing), Resume()))
+            flow = _by_cursor(listing, Resume())
+        else:
+            return
+        yield Prefetch()
+
+
+def _if_answered(request: Request) -> Answer:
+    """The page; None where the server refuses it, since not every server knows all that is asked for here."""
+    with suppress(RefusedError):
+        return (yield request)
+    return None
+
+
+# By cursor
+
+
+def _by_cursor(listing: Listing, resume: Resume | None = None) -> Flow:
+    """One page after the other, each from the last row of the one before.
+
+    Args:
+        listing: What to read.
+        resume: From where, when rows were promised from there on; None for a listing of which nothing is known.
+    """
+    cursor, rows = resume or Resume()
+    pages, cursors, empty = set[int](), {cursor}, 0
+    last: Trace | None = None
+    while True:
+        page = yield listing.after(cursor)
+        if last is None and not page.meta.has_next_page:
+            if resume:
+                check_rest(page, rows)
+            yield page
+            return
+        trace = Trace.of(page, listing.key)
+        if last is not None and not trace.size:
+            empty += 1
+            check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
+        if listing.key is not None and trace.keys:  # Rows without a key may be alike.
+            if (fingerprint := hash(tuple(trace.keys))) in pages:
+                raise PaginationError("the server repeats a page")
+            pages.add(fingerprint)
+        if not page.meta.has_next_page:
+            yield page
+            return
+        rows, last, cursor = rows + trace.size, trace, _next_cursor(page, cursors)
+        cursors.add(cursor)
+        yield page
+
+
+def _next_cursor(page: Page, before: set[str | None]) -> str:
+    cursor = page.meta.end_cursor
+    if cursor is None:
+        raise PaginationError("the server promises a next page and gives no cursor for it")
+    if len(cursor) > _LONGEST_CURSOR:
+        raise PaginationError(f"the server's cursor is longer than {_LONGEST_CURSOR} characters")
+    if cursor in before:
+        raise PaginationError("the server repeats a cursor")
+    return cursor
+
+
+# By page number
+
+
+def _by_number(listing: Listing) -> Flow:
+    """The first page by number, which tells how the rest can be read."""
+    first = yield listing.page(1)
+    yield first
+    if not first.meta.has_next_page:
+        return
+    trail = Trail(first, key=listing.key, page_size=listing.page_size)
+    if trail.is_counted and trail.is_ordered and not listing.filtered:
+        yield from _consistency_checked(listing, trail, rows_enter_last=True)
+    elif not first.meta.end_cursor and trail.is_counted and listing.key and trail.pages > _SECOND:
+        yield from _consistency_checked(listing, trail, rows_enter_last=False)
+    elif not first.meta.end_cursor:
+        yield from _page_after_page(listing, trail)
+    elif listing.filtered and listing.side_by_side and listing.key and trail.pages >= _FEWEST_SIDE_BY_SIDE:
+        yield from _filtered(listing, trail)
+    else:
+        yield from _by_cursor(listing, trail.sure)
+
+
+def _consistency_checked(listing: Listing, trail: Trail, *, rows_enter_last: bool) -> Flow:
+    """Pages side by side, after the last one, which stands sentinel.
+
+    A row that goes moves all those behind it forward. Those read after that are one further than those read before, the
+    sentinel among them, so that somewhere a row comes twice or out of order. What the sentinel cannot tell is whether a
+    row of the first page had gone before; so that one is looked at again.
+
+    Args:
+        listing: What to read.
+        trail: Its first page.
+        rows_enter_last: Whether rows enter at the end alone. Where they do not, one can push another out of the
+            sentinel's reach, so that this page has to be read again at the end, and be the same.
+    """
+    number = trail.pages
+    last = yield from _if_answered(listing.page(number))
+    if last is None or not trail.guard(last, may_change=rows_enter_last):
+        if trail.sure.cursor:
+            raise trail.shifted("the last page cannot be told beforehand")
+        yield from _page_after_page(listing, trail)
+        return
+    middle = tuple(listing.page(one) for one in range(_SECOND, number))
+    ends = (listing.page(1),) if rows_enter_last else (listing.page(number), listing.page(1))
+    yield Prefetch((*middle, *ends) if rows_enter_last else middle)
+    for request in middle:
+        page = yield request
+        trail.add(page, may_grow=rows_enter_last and bool(last.meta.end_cursor))
+        yield page
+    yield Prefetch(ends)
+    if not rows_enter_last:
+        last = yield listing.page(number)
+    trail.add_last(last)
+    trail.confirm((yield listing.page(1)))
+    if trail.has_grown:
+        added = yield listing.after(last.meta.end_cursor)
+        trail.confirm_added(added)
+        yield last
+        last = added
+    yield last
+
+
+def _filtered(listing: Listing, trail: Trail) -> Flow:
+    """A filtered listing, which is read as the unfiltered one would be where the filter lets all rows through."""
+    if listing.unfiltered_params is not None and trail.is_ordered and trail.is_counted:
+        one = Request(OffsetPaginator(1).params(1), base=listing.unfiltered_params)
+        yield Prefetch((one, listing.page(trail.pages)))
+        unfiltered = yield from _if_answered(one)
+        if unfiltered is not None and unfiltered.meta.total == trail.total:
+            yield from _consistency_checked(listing, trail, rows_enter_last=False)
+            return
+    yield from _overlap_checked(listing, trail)
+
+
+def _overlap_checked(listing: Listing, trail: Trail) -> Flow:
+    """Pages side by side, each with the row after it by cursor, which the next page has to begin with."""
+    lookahead = Request(CursorPaginator.lookahead(trail.sure.cursor or ""))
+    pages = tuple(listing.page(number, lookahead=True) for number in range(_SECOND, trail.pages + 1))
+    yield Prefetch((lookahead, *pages))
+    following = yield from _if_answered(lookahead)
+    if following is None:
+        yield Prefetch()
+        yield from _by_cursor(listing, trail.sure)
+        return
+    for number in count(_SECOND):
+        page = yield listing.page(number, lookahead=True)
+        trail.add_overlapping(page, following)
+        yield page
+        if not page.meta.has_next_page:
+            return
+        following = page.following
+
+
+def _page_after_page(listing: Listing, trail: Trail) -> Flow:
+    """Pages by number in order, to the one that says that it is the last; and the first one again."""
+    for number in count(_SECOND):
+        page = yield listing.page(number)
+        trail.add(page)
+        if not page.meta.has_next_page:
+            break
+        yield page
+    if listing.key is not None:
+        trail.confirm((yield listing.page(1)))
+    yield page

@@ -1,0 +1,255 @@
+"""The partitions of a stream, one after the other, each read to its end or split where it cannot be read as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.consistency import IgnoredPageError, PaginationError
+from tap_factorialhr.decoding import decode_answer
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.pagination import CursorPaginator
+from tap_factorialhr.reading import Listing, read
+from tap_factorialhr.scheduler import Job, Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tap_factorialhr.client import Client, Decode
+    from tap_factorialhr.consistency import ShiftedPagesError
+    from tap_factorialhr.envelope import Page
+    from tap_factorialhr.openapi import Params
+    from tap_factorialhr.partitions import Partition
+    from tap_factorialhr.reading import Flow, Request
+    from tap_factorialhr.scheduler import Send
+
+logger = logging.getLogger("tap-factorialhr")
+
+Pagination = Literal["offset", "cursor"]
+
+_PARENTS_TRIED = 100
+"""Parents whose rows are not there, after which a resource is given up, where no parent's rows were."""
+
+
+class PagesError(FactorialError):
+    """A resource whose pages lead nowhere, however they are asked for."""
+
+
+class Fetcher:
+    """What the walks of all streams share: the client, the scheduler, and how pages are asked for."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        concurrency: int,
+        pagination: Pagination,
+        page_size: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the client and how many requests may be in flight at once (1: nothing runs ahead).
+
+        Args:
+            client: Sends the requests.
+            concurrency: Requests in flight.
+            pagination: How pages are asked for.
+            page_size: Rows per page.
+            check: Called while waiting; raises to end the run.
+        """
+        self.client = client
+        self.pagination: Pagination = pagination
+        self.page_size = page_size
+        self.ignoring_pages: set[str] = set()
+        self.scheduler = Scheduler(concurrency, check)
+
+    def begin_ahead(self, walks: Sequence[PartitionWalk]) -> None:
+        """Let walks be read ahead of their turn, the nearest first, in place of those named before."""
+        self.scheduler.upcoming = walks
+
+    def walk(
+        self,
+        stream: str,
+        key: str | None,
+        partitions: Iterable[Partition],
+        pagination: Pagination | None = None,
+        decode: Decode = decode_answer,
+    ) -> PartitionWalk:
+        """The pages of a stream's partitions.
+
+        Args:
+            stream: Its name.
+            key: The field that tells rows apart, None where there is none.
+            partitions: What to read; drawn in the main thread, also before it is the walk's turn.
+            pagination: How pages are asked for, None for the tap's own way.
+            decode: Decodes a body, in any thread; raises ValueError where it is not JSON.
+        """
+        return PartitionWalk(self, stream=stream, key=key, partitions=partitions, pagination=pagination, decode=decode)
+
+    def close(self) -> None:
+        """Ask for nothing more; requests in flight are left to themselves."""
+        self.scheduler.close()
+
+
+class PartitionWalk:
+    """The pages of a stream's partitions, in order, those that come next under way.
+
+    Attributes:
+        stream: Its name.
+        decode: Decodes a body.
+        left_out: Why the rows of some parents or values could not be read, and of how many.
+        jobs: The partitions that are being read, the one whose pages are taken first.
+    """
+
+    def __init__(  # noqa: PLR0913 (each is needed, all by name)
+        self,
+        fetcher: Fetcher,
+        *,
+        stream: str,
+        key: str | None,
+        partitions: Iterable[Partition],
+        pagination: Pagination | None,
+        decode: Decode,
+    ) -> None:
+        """Take the partitions; they are asked for one by one, as there is room."""
+        self.stream = stream
+        self.decode = decode
+        self.left_out: Counter[str] = Counter()
+        self.jobs: deque[_PartitionJob] = deque()
+        self._fetcher = fetcher
+        self._key = key
+        self._by_number = (pagination or fetcher.pagination) == "offset"
+        self._advice = "try again"
+        if pagination is None and fetcher.pagination == "cursor":
+            self._advice += ", or set pagination to offset"
+        self._partitions = iter(partitions)
+        self._longest = timedelta.max
+        self._is_there = False
+        self._refusal: UnavailableError | RejectedError | None = None
+
+    def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
+        """Every page of every partition, in order: its partition, the page, and whether it is the partition's last.
+
+        An empty page is given as well, so that the end of each partition is seen. A window that times out or is too
+        large is read again in halves, down to one day, and rows of several parents that do not say whose they are one
+        parent after the other. A parent or a value whose rows cannot be read (any more) is left out and counted, but
+        where that goes for all of them, it is the resource itself.
+
+        Raises:
+            UnavailableError: The resource is not there for these credentials.
+            RejectedError: The API takes what is asked for wrong.
+            PagesError: The pages of a partition lead nowhere.
+        """
+        with self._fetcher.scheduler.turn_of(self):
+            try:
+                while self.jobs or self.start_next():
+                    yield from self._pages(self.jobs[0])
+                    if self._refusal and not self._is_there and self.left_out.total() > _PARENTS_TRIED:
+                        break
+                if self._refusal and not self._is_there:
+                    raise self._refusal
+            finally:
+                self._replace(len(self.jobs), ())
+
+    def start_next(self) -> bool:
+        """Start the next partition; False where there is no other."""
+        partition = next(self._partitions, None)
+        if partition is None:
+            return False
+        with self._fetcher.scheduler.changing():
+            self.jobs.extend(map(self._job, partition.up_to(self._longest)))
+        return True
+
+    def _pages(self, job: _PartitionJob) -> Iterator[tuple[Partition, Page, bool]]:
+        """The pages of the first of the jobs, which has been taken or replaced when they have come."""
+        partition = job.partition
+        try:
+            for page in job:
+                self._is_there = True
+                if partition.is_ambiguous(page.rows):
+                    self._replace(1, partition.one_by_one())
+                    return
+                yield partition, page, job.is_done
+            self._replace(1, ())
+        except PaginationError as error:
+            raise PagesError(f"{self.stream}: {error}; {self._advice}") from None
+        except (SlowError, LargeError) as error:
+            self._halve(partition, error)
+        except (UnavailableError, RejectedError) as error:
+            self._leave_out(partition, error)
+
+    def _leave_out(self, partition: Partition, error: UnavailableError | RejectedError) -> None:
+        smaller = partition.split()
+        if not smaller and not partition.can_be_left_out:
+            raise error
+        if not smaller:
+            self.left_out[error.status] += 1
+            self._refusal = error
+        self._replace(1, smaller)
+
+    def _halve(self, partition: Partition, error: SlowError | LargeError) -> None:
+        if partition.window is None or not partition.can_halve:
+            raise error
+        what = "no answer in time for" if isinstance(error, SlowError) else "too large an answer for"
+        logger.warning("%s: %s a window of days, halving it and those that follow", self.stream, what)
+        self._longest = min(self._longest, partition.window.length / 2)
+        self._replace(1, partition.up_to(self._longest))
+
+    def _replace(self, count: int, partitions: Iterable[Partition]) -> None:
+        """Drop the first jobs, and put others in their place."""
+        with self._fetcher.scheduler.changing():
+            for _ in range(count):
+                self.jobs.popleft().stop()
+            self.jobs.extendleft(reversed([self._job(partition) for partition in partitions]))
+
+    def _job(self, partition: Partition) -> _PartitionJob:
+        fetcher = self._fetcher
+        listing = Listing(
+            fetcher.page_size,
+            self._key,
+            partition.filtered,
+            partition.unfiltered_params,
+            side_by_side=fetcher.scheduler.concurrency > 1,
+            note=self._note,
+        )
+        flow = read(listing, by_number=self._by_number and self.stream not in fetcher.ignoring_pages)
+        return _PartitionJob(fetcher.scheduler, flow, partial(self._send, partition), fetcher.page_size, partition)
+
+    def _send(self, partition: Partition, request: Request) -> Page:
+        """Send a request, in any thread, and where it is to come with the row after its page, one for that."""
+        page = self._get(partition, request.params, request.base)
+        cursor = page.meta.end_cursor
+        if request.lookahead and page.meta.has_next_page and cursor is not None:
+            with suppress(RejectedError):  # Not every server gives a single row; then it is read by cursor alone.
+                lookahead = self._get(partition, CursorPaginator.lookahead(cursor), request.base)
+                page = replace(page, following=lookahead)
+        return page
+
+    def _get(self, partition: Partition, params: Params, base: Params | None) -> Page:
+        if base is not None:
+            partition = replace(partition, always=base)
+        asked = (*partition.params, *params)
+        return self._fetcher.client.get(
+            self.stream, partition.path, asked, retry_timeouts=not partition.can_halve, decode=self.decode
+        )
+
+    def _note(self, shift: ShiftedPagesError) -> None:
+        """Say that a listing goes on by cursor; that page numbers are ignored is news once for a stream."""
+        ignoring = self._fetcher.ignoring_pages
+        is_news = isinstance(shift, IgnoredPageError) and self.stream not in ignoring
+        if is_news:
+            ignoring.add(self.stream)
+        logger.log(logging.WARNING if is_news else logging.INFO, "%s: %s, going on by cursor", self.stream, shift)
+
+
+class _PartitionJob(Job):
+    """The reading of one partition."""
+
+    def __init__(self, scheduler: Scheduler, flow: Flow, send: Send, page_size: int, partition: Partition) -> None:
+        super().__init__(scheduler, flow, send, page_size)
+        self.partition = partition

@@ -1,0 +1,71 @@
+"""What an answer says of itself, with every oddity that has been seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from tap_factorialhr.envelope import EnvelopeError, Page
+from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator, PaginationMeta
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"data": [], "meta": {"limit": None}}, PaginationMeta()),
+        ({"data": []}, PaginationMeta()),
+        ({"data": None, "meta": None}, PaginationMeta()),
+        ({"errors": None}, PaginationMeta()),
+        ({"data": [], "meta": {"total": "7", "limit": 100}}, PaginationMeta(limit=100, total=7)),
+        ({"data": [], "meta": {"total": -1, "limit": True}}, PaginationMeta()),
+        (
+            {"data": [], "meta": {"has_next_page": True, "has_previous_page": False, "end_cursor": 12}},
+            PaginationMeta(has_next_page=True, has_previous_page=False, end_cursor="12"),
+        ),
+        ({"data": [], "meta": {"end_cursor": "", "has_next_page": None}}, PaginationMeta()),
+    ],
+)
+def test_meta_reads_every_oddity(document: object, expected: PaginationMeta) -> None:
+    assert PaginationMeta.from_response(document) == expected
+
+
+@pytest.mark.parametrize("document", [[], None, "x", 3, {}, {"meta": {}}, {"errors": {"errors": ["x"]}}])
+def test_what_is_no_envelope_is_an_error(document: object) -> None:
+    with pytest.raises(EnvelopeError):
+        Page.from_response(document)
+
+
+@pytest.mark.parametrize("data", [{"id": 1}, "rows", [1], [None]])
+def test_rows_that_are_no_objects_are_an_error(data: object) -> None:
+    with pytest.raises(EnvelopeError):
+        Page.from_response({"data": data})
+
+
+# Which pages there are follows from the meta
+
+
+@pytest.mark.parametrize(
+    ("meta", "number", "after"),
+    [
+        (PaginationMeta(limit=100, total=250, has_next_page=True), 1, [2, 3]),
+        (PaginationMeta(limit=100, total=250, has_next_page=True), 2, [3]),
+        (PaginationMeta(limit=100, total=250, has_next_page=False), 1, []),
+        (PaginationMeta(limit=50, total=101, has_next_page=True), 1, [2, 3]),
+        (PaginationMeta(limit=100, total=100, has_next_page=True), 1, [2]),  # It promises one, whatever it counts.
+        (PaginationMeta(limit=None, total=250, has_next_page=True), 1, [2]),
+        (PaginationMeta(limit=100, total=None, has_next_page=True), 4, [5]),
+    ],
+)
+def test_the_pages_after_one_follow_from_its_meta(meta: PaginationMeta, number: int, after: list[int]) -> None:
+    assert list(OffsetPaginator(page_size=100).numbers_after(number, meta)) == after
+
+
+@pytest.mark.parametrize(("total", "limit", "last"), [(250, 100, 3), (200, 100, 2), (0, 100, 1), (None, 100, None)])
+def test_the_last_page_follows_from_total_and_limit(total: int | None, limit: int, last: int | None) -> None:
+    assert OffsetPaginator(page_size=100).last_number(PaginationMeta(limit=limit, total=total)) == last
+
+
+def test_a_page_is_asked_for_by_its_number_or_by_the_cursor_before_it() -> None:
+    assert OffsetPaginator(page_size=50).params(3) == (("page", "3"), ("limit", "50"))
+    assert CursorPaginator(page_size=50).params(None) == (("limit", "50"),)
+    assert CursorPaginator(page_size=50).params("abc") == (("limit", "50"), ("after_id", "abc"))
+    assert CursorPaginator.lookahead("abc") == (("limit", "1"), ("after_id", "abc"))

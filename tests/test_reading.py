@@ -1,0 +1,403 @@
+"""How the pages of a listing are asked for, and what is done where rows move meanwhile: one example each."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tap_factorialhr.client import RejectedError
+from tap_factorialhr.consistency import PaginationError
+from tests.support.shelf import ALL, Asked, Shelf, cursor, read_shelf
+
+BOTH = pytest.mark.parametrize("by_number", [True, False])
+SEEDS = range(9)
+"""Page after page (0), and eight ways in which requests that are sent side by side may come."""
+
+
+def ids(*numbers: int) -> list[str]:
+    return [str(number) for number in numbers]
+
+
+def one_to(last: int) -> list[int]:
+    return list(range(1, last + 1))
+
+
+def order(seed: int) -> random.Random | None:
+    return random.Random(seed) if seed else None
+
+
+def leave_out(name: str) -> Any:
+    return lambda answer, _: answer["meta"].pop(name)
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("filtered", [True, False])
+@BOTH
+def test_what_fits_on_one_page_is_one_request(count: int, filtered: bool, by_number: bool) -> None:
+    shelf = Shelf(one_to(count))
+    assert read_shelf(shelf, by_number=by_number, filtered=filtered, unfiltered_params=ALL) == ids(*one_to(count))
+    assert len(shelf.asked) == 1
+
+
+@pytest.mark.parametrize("count", [4, 6, 7, 30, 31])
+def test_a_whole_listing_takes_one_request_more_than_it_has_pages(count: int) -> None:
+    shelf = Shelf(one_to(count))
+    assert read_shelf(shelf) == ids(*one_to(count))
+    last = -(-count // 3)
+    assert shelf.pages_asked == [1, last, *range(2, last), 1]
+
+
+@pytest.mark.parametrize("count", [4, 6, 7, 30])
+def test_by_cursor_there_is_a_request_for_each_page(count: int) -> None:
+    shelf = Shelf(one_to(count))
+    assert read_shelf(shelf, by_number=False) == ids(*one_to(count))
+    assert shelf.pages_asked == ["next"] * -(-count // 3)
+
+
+def test_the_pages_of_a_filtered_listing_come_each_with_the_row_after_it() -> None:
+    shelf = Shelf(one_to(30))
+    assert read_shelf(shelf, filtered=True, side_by_side=True) == ids(*one_to(30))
+    assert sorted(asked for asked in shelf.pages_asked if isinstance(asked, int)) == one_to(10)
+    assert shelf.pages_asked.count("ahead") == 9
+
+
+@pytest.mark.parametrize("count", [4, 9])
+def test_a_filtered_listing_of_few_pages_is_read_by_cursor(count: int) -> None:
+    """Side by side they would come no sooner, and take more requests."""
+    shelf = Shelf(one_to(count))
+    assert read_shelf(shelf, filtered=True, side_by_side=True) == ids(*one_to(count))
+    assert shelf.pages_asked == [1, *["next"] * (-(-count // 3) - 1)]
+
+
+def test_a_filtered_listing_that_is_read_page_after_page_costs_no_request_more() -> None:
+    shelf = Shelf(one_to(30))
+    assert read_shelf(shelf, filtered=True) == ids(*one_to(30))
+    assert shelf.pages_asked == [1, *["next"] * 9]
+
+
+def test_a_filtered_listing_of_all_rows_is_read_as_the_whole_with_a_second_look_at_its_end() -> None:
+    shelf = Shelf(one_to(30))
+    assert read_shelf(shelf, filtered=True, side_by_side=True, unfiltered_params=ALL) == ids(*one_to(30))
+    assert shelf.asked[1] == {"all": "1", "page": "1", "limit": "1"}
+    assert shelf.pages_asked == [1, 1, *[10], *range(2, 10), 10, 1]
+
+
+def test_a_filtered_listing_that_leaves_rows_out_is_not_read_as_the_whole() -> None:
+    shelf = Shelf(one_to(30), outside=1)
+    assert read_shelf(shelf, filtered=True, side_by_side=True, unfiltered_params=ALL) == ids(*one_to(30))
+    assert shelf.pages_asked.count("ahead") == 9
+
+
+@BOTH
+def test_what_is_not_paginated_is_one_request(by_number: bool) -> None:
+    shelf = Shelf(one_to(10), ignores=frozenset({"limit", "page"}))
+    assert read_shelf(shelf, by_number=by_number) == ids(*one_to(10))
+    assert len(shelf.asked) == 1
+
+
+# Where page numbers cannot be trusted from the beginning
+
+
+@pytest.mark.parametrize("missing", ["total", "limit"])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_without_total_or_limit_rows_could_move_unseen(missing: str, filtered: bool) -> None:
+    shelf = Shelf(one_to(30), twist=leave_out(missing))
+    assert read_shelf(shelf, filtered=filtered, unfiltered_params=ALL) == ids(*one_to(30))
+    assert shelf.pages_asked == [1, *["next"] * 9]
+
+
+@pytest.mark.parametrize("key", [None, "id"])
+def test_where_ids_are_not_in_order_rows_could_enter_anywhere(key: str | None) -> None:
+    shelf = Shelf(one_to(12), name="uuid-{:04}".format)
+    assert read_shelf(shelf, key=key) == [f"uuid-{one:04}" for one in one_to(12)]
+    assert shelf.pages_asked == [1, "next", "next", "next"]
+
+
+@BOTH
+def test_rows_without_a_key_may_be_alike(by_number: bool) -> None:
+    shelf = Shelf(one_to(12), name=lambda _: "7")
+    assert read_shelf(shelf, key=None, by_number=by_number) == ["7"] * 12
+
+
+def test_a_server_that_ignores_the_page_number_is_found_out_at_the_second_request() -> None:
+    shelf, notes = Shelf(one_to(10), ignores=frozenset({"page"})), list[str]()
+    assert read_shelf(shelf, notes=notes) == ids(*one_to(10))
+    assert shelf.pages_asked == [1, 4, "next", "next", "next"]
+    assert notes == ["the server ignores the page number"]
+
+
+def test_it_is_found_out_by_the_rows_too() -> None:
+    shelf, notes = Shelf(one_to(10), ignores=frozenset({"page"}), twist=leave_out("has_previous_page")), list[str]()
+    assert read_shelf(shelf, notes=notes) == ids(*one_to(10))
+    assert notes == ["the server answers with the first page again"]
+
+
+@pytest.mark.parametrize("side_by_side", [True, False])
+@pytest.mark.parametrize("unfiltered", [ALL, None])
+def test_a_filtered_listing_whose_page_number_is_ignored_is_read(side_by_side: bool, unfiltered: Any) -> None:
+    shelf = Shelf(one_to(30), ignores=frozenset({"page"}))
+    how = {"filtered": True, "side_by_side": side_by_side, "unfiltered_params": unfiltered}
+    assert read_shelf(shelf, **how) == ids(*one_to(30))
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_server_that_does_not_go_to_the_last_page_is_read_by_cursor(filtered: bool) -> None:
+    def refuse(_: Any, asked: Asked) -> None:
+        if asked.get("page") == "5":
+            raise RejectedError("HTTP 400")
+
+    shelf = Shelf(one_to(15), twist=refuse)
+    assert read_shelf(shelf, filtered=filtered) == ids(*one_to(15))
+
+
+def test_a_server_that_does_not_give_the_row_after_a_page_is_read_by_cursor() -> None:
+    def refuse(_: Any, asked: Asked) -> None:
+        if "after_id" in asked and asked["limit"] == "1":
+            raise RejectedError("HTTP 400")
+
+    shelf = Shelf(one_to(30), twist=refuse)
+    assert read_shelf(shelf, filtered=True, side_by_side=True) == ids(*one_to(30))
+
+
+def test_a_total_that_counts_something_else_leads_to_no_last_page() -> None:
+    shelf, notes = Shelf(one_to(15), twist=lambda answer, _: answer["meta"].update(total=9)), list[str]()
+    assert read_shelf(shelf, notes=notes) == ids(*one_to(15))
+    assert notes == ["the last page cannot be told beforehand"]
+
+
+# Without cursors
+
+
+def without_cursors(answer: dict[str, Any], _: Asked) -> None:
+    answer["meta"].update(start_cursor=None, end_cursor=None)
+
+
+@pytest.mark.parametrize(("filtered", "more"), [(False, [1]), (True, [10, 1])])
+def test_a_server_without_cursors_is_read_by_number(filtered: bool, more: list[int]) -> None:
+    shelf = Shelf(one_to(30), twist=without_cursors)
+    assert read_shelf(shelf, filtered=filtered) == ids(*one_to(30))
+    assert shelf.pages_asked == [1, 10, *range(2, 10), *more]
+
+
+def test_a_server_without_cursors_and_totals_is_read_page_after_page() -> None:
+    def without_totals(answer: dict[str, Any], asked: Asked) -> None:
+        without_cursors(answer, asked)
+        answer["meta"].pop("total")
+
+    shelf = Shelf(one_to(10), twist=without_totals)
+    assert read_shelf(shelf) == ids(*one_to(10))
+    assert shelf.pages_asked == [1, 2, 3, 4, 1]
+
+
+def test_ids_in_no_order_are_read_and_one_that_comes_twice_is_noticed() -> None:
+    """A row in front moves others to pages where they come again, and the total hides it, since one has gone."""
+    names = {number: f"{number * 7919 % 1009:x}-uuid" for number in one_to(13)}
+    shelf = Shelf(one_to(12), name=names.__getitem__, twist=without_cursors)
+    assert read_shelf(shelf) == [names[number] for number in one_to(12)]
+
+    def swap(request: int) -> None:
+        if request == 4:
+            shelf.ids = [13, *one_to(11)]
+
+    shelf, notes = Shelf(one_to(12), name=names.__getitem__, change=swap, twist=without_cursors), list[str]()
+    with pytest.raises(PaginationError, match="no cursor for it"):  # It would go on by cursor, and there is none.
+        read_shelf(shelf, notes=notes)
+    assert notes == ["an id comes twice"]
+
+
+# Where rows move meanwhile
+
+
+def delete_and_add(shelf: Shelf, request: int, gone: int, added: int) -> None:
+    """One row goes and one enters before that request, so that the total stays the same."""
+
+    def change(number: int) -> None:
+        if number == request:
+            shelf.ids = sorted({*shelf.ids, added} - {gone})
+
+    shelf.change = change
+
+
+@pytest.mark.parametrize("request_number", range(2, 7))
+def test_a_row_that_goes_is_noticed_by_the_total_and_loses_no_other(request_number: int) -> None:
+    shelf, notes = Shelf(one_to(20)), list[str]()
+    shelf.change = lambda number: shelf.ids.remove(2) if number == request_number else None
+    assert set(ids(*one_to(20))) - {"2"} <= set(read_shelf(shelf, notes=notes))
+    assert len(notes) == 1
+
+
+@pytest.mark.parametrize("request_number", range(3, 6))
+def test_a_row_that_goes_while_one_is_added_is_noticed_by_the_order(request_number: int) -> None:
+    """The total stays the same, and the last page has been read: its first row comes twice."""
+    shelf, notes = Shelf(one_to(15)), list[str]()
+    delete_and_add(shelf, request_number, gone=2, added=100)
+    assert set(ids(*one_to(15))) - {"2"} <= set(read_shelf(shelf, notes=notes))
+    assert notes[0] == "a page does not begin after the last one ended"
+
+
+def test_a_row_of_the_first_page_that_goes_before_the_last_page_is_read_is_noticed_by_a_second_look() -> None:
+    shelf, notes = Shelf(one_to(15)), list[str]()
+    delete_and_add(shelf, 2, gone=2, added=100)
+    assert set(ids(*one_to(15))) - {"2"} <= set(read_shelf(shelf, notes=notes))
+    assert notes == ["the first page changed during the read"]
+
+
+def test_a_row_that_enters_in_the_middle_where_none_should_is_noticed_by_the_order() -> None:
+    """The total hides that another has gone; rows behind it are met again on the page that follows."""
+    shelf, notes = Shelf(list(range(2, 41, 2))), list[str]()
+    delete_and_add(shelf, 5, gone=38, added=5)
+    assert {*ids(*range(2, 41, 2))} - {"38"} <= set(read_shelf(shelf, notes=notes))
+    assert notes[0] == "a page does not begin after the last one ended"
+
+
+@pytest.mark.parametrize("request_number", [3, 6, 12])
+def test_rows_that_are_added_at_the_end_cost_one_request(request_number: int) -> None:
+    shelf, notes = Shelf(one_to(30)), list[str]()
+    shelf.change = lambda number: shelf.ids.extend([31, 32]) if number == request_number else None
+    found = read_shelf(shelf, notes=notes)
+    assert found[:30] == ids(*one_to(30))
+    assert notes == []
+    assert shelf.pages_asked == [1, 10, *range(2, 10), 1, *(["next"] if request_number < 11 else [])]
+    assert len(found) == (32 if request_number < 11 else 30)
+
+
+def test_rows_that_are_added_before_the_last_page_is_read_cost_nothing() -> None:
+    shelf = Shelf(one_to(29))
+    shelf.change = lambda number: shelf.ids.append(30) if number == 2 else None
+    assert read_shelf(shelf) == ids(*one_to(30))
+    assert len(shelf.asked) == 11
+
+
+def test_more_rows_than_were_added_at_the_end_are_none_to_trust() -> None:
+    """One entered in the middle, where none should, and pushed another off the pages that were yet to be read."""
+    shelf, notes = Shelf(list(range(2, 61, 2))), list[str]()
+    shelf.change = lambda number: shelf.ids.insert(5, 11) if number == 3 else None
+    assert {*ids(*range(2, 61, 2))} <= set(read_shelf(shelf, notes=notes))
+    assert len(notes) == 1
+
+
+def test_a_filtered_listing_goes_on_from_the_last_page_that_fitted() -> None:
+    shelf, notes = Shelf(list(range(2, 61, 2))), list[str]()
+    delete_and_add(shelf, 8, gone=8, added=51)
+    assert {*ids(*range(2, 61, 2))} - {"8"} <= set(read_shelf(shelf, filtered=True, side_by_side=True, notes=notes))
+    assert notes == ["a page does not begin with the row after the last one"]
+    assert shelf.asked[-1]["after_id"] != cursor(6)
+    assert len(shelf.asked) < 10 + 9 + 8
+
+
+@pytest.mark.parametrize("count", [7, 10, 20])
+def test_rows_that_move_all_the_time_are_read_by_cursor(count: int) -> None:
+    shelf = Shelf(one_to(count))
+
+    def swap(number: int) -> None:
+        if number > 1:
+            shelf.ids = [*shelf.ids[1:], shelf.ids[-1] + 1]
+
+    shelf.change = swap
+    found = set(read_shelf(shelf))
+    kept = {*one_to(count)} & {*shelf.ids}
+    assert "next" in shelf.pages_asked
+    assert set(ids(*kept)) <= found
+
+
+@pytest.mark.parametrize("victim", [1, 2, 4, 7, 11, 13])
+@pytest.mark.parametrize("request_number", range(2, 9))
+def test_a_row_that_goes_while_one_is_added_loses_no_other(request_number: int, victim: int) -> None:
+    for seed in SEEDS:
+        shelf = Shelf(one_to(14))
+        delete_and_add(shelf, request_number, victim, 100)
+        assert set(ids(*one_to(14))) - {str(victim)} <= set(read_shelf(shelf, rng=order(seed)))
+
+
+@pytest.mark.parametrize("entered", [9, 21, 29, 37])
+@pytest.mark.parametrize("request_number", [2, 3, 5, 8, 11, 14])
+@pytest.mark.parametrize("key", ["id", None])
+def test_a_row_that_goes_while_one_enters_a_filtered_listing_loses_no_other(
+    request_number: int, entered: int, key: str | None
+) -> None:
+    for seed in SEEDS:
+        shelf = Shelf(list(range(2, 41, 2)), limit=2)
+        delete_and_add(shelf, request_number, 6, entered)
+        assert {*ids(*range(2, 41, 2))} - {"6"} <= set(read_shelf(shelf, filtered=True, rng=order(seed), key=key))
+
+
+# Promises that a server breaks
+
+
+@pytest.mark.parametrize("with_total", [True, False])
+@BOTH
+def test_a_promised_page_that_is_empty_is_an_error_and_no_end(by_number: bool, with_total: bool) -> None:
+    def empty(answer: dict[str, Any], asked: Asked) -> None:
+        if asked.get("page", "1") != "1" or "after_id" in asked:
+            answer["data"], answer["meta"]["has_next_page"] = [], False
+        if not with_total:
+            answer["meta"].pop("total")
+
+    with pytest.raises(PaginationError, match="promised a next page and gave none"):
+        read_shelf(Shelf(one_to(10), twist=empty), by_number=by_number)
+
+
+@BOTH
+def test_a_page_that_is_promised_for_ever_is_an_error(by_number: bool) -> None:
+    shelf = Shelf(one_to(6), twist=lambda answer, _: answer["meta"].update(has_next_page=True))
+    with pytest.raises(PaginationError, match="next page"):
+        read_shelf(shelf, by_number=by_number)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_empty_answer_in_between_is_no_end_where_the_next_try_brings_rows(times: int) -> None:
+    """The one to a page that was promised, and the one to what is begun again: rows have come, so both are wrong."""
+    shelf = Shelf(one_to(24))
+
+    def empty(answer: dict[str, Any], _: Asked) -> None:
+        if 3 <= len(shelf.asked) < 3 + times:
+            answer.update(data=[], meta={})
+
+    shelf.twist = empty
+    assert set(ids(*shelf.ids)) <= set(read_shelf(shelf, by_number=False))
+
+
+def test_a_promised_page_whose_rows_have_gone_is_no_error() -> None:
+    shelf = Shelf([0, 2, 46], limit=1)
+    delete_and_add(shelf, 3, gone=46, added=1)
+    assert {"0", "2"} <= set(read_shelf(shelf, filtered=True))
+
+
+@BOTH
+def test_a_page_without_rows_in_the_middle_is_not_the_last(by_number: bool) -> None:
+    def hide(answer: dict[str, Any], _: Asked) -> None:
+        answer["data"] = [row for row in answer["data"] if row["id"] not in {"4", "5", "6"}]
+
+    found = read_shelf(Shelf(one_to(12), twist=hide), by_number=by_number)
+    assert set(found) == set(ids(1, 2, 3, *range(7, 13)))
+
+
+@BOTH
+def test_a_server_that_repeats_itself_is_an_error(by_number: bool) -> None:
+    shelf = Shelf(one_to(30), twist=lambda answer, _: answer["meta"].update(end_cursor=cursor(3), total=None))
+    with pytest.raises(PaginationError, match="the server repeats a"):
+        read_shelf(shelf, by_number=by_number)
+
+
+def test_pages_that_come_round_again_with_new_cursors_are_an_error() -> None:
+    shelf = Shelf(one_to(9))
+
+    def round_again(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"].update(total=None, has_next_page=True)
+        if len(shelf.asked) % 3 == 0:
+            answer["meta"].update(end_cursor=cursor(-len(shelf.asked)))
+
+    shelf.twist = round_again
+    with pytest.raises(PaginationError, match="the server repeats a page"):
+        read_shelf(shelf, by_number=False)
+
+
+def test_a_cursor_that_grows_without_end_is_an_error() -> None:
+    shelf = Shelf(one_to(30), twist=lambda answer, _: answer["meta"].update(end_cursor="x" * 5000))
+    with pytest.raises(PaginationError, match="longer than"):
+        read_shelf(shelf, by_number=False)

@@ -1,0 +1,225 @@
+"""The partitions of a stream: in order, and what becomes of those that cannot be read as they are."""
+
+from __future__ import annotations
+
+import threading
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Windows
+from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.partitions import Partition
+from tap_factorialhr.walk import PagesError
+from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, partition
+
+if TYPE_CHECKING:
+    from tests.support.partitions import Answer
+
+PARENTS = Parents(resource="a/parents", parameter="parent[]", field="parent_id", chunk=80)
+WINDOWS = Windows(start="from", end="to")
+
+BOTH = pytest.mark.parametrize("concurrency", [1, 8])
+
+
+def child(parent: str) -> Answer:
+    return {"data": [{"id": f"of {parent}", "parent_id": parent}], "meta": {}}
+
+
+def chunk(first: int, last: int, **more: Any) -> Partition:
+    keys = tuple(map(str, range(first, last + 1)))
+    return Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, keys),), filtered=True, **more)
+
+
+class Refusing(FunctionClient):
+    """Refuses every request in which one of these parents is named; otherwise one child of each."""
+
+    def __init__(self, *gone: int, error: Exception | None = None) -> None:
+        super().__init__(lambda _: {})
+        self.gone = set(map(str, gone))
+        self.error = error or UnavailableError("HTTP 404")
+
+    def get(self, stream: str, path: str, params: tuple[tuple[str, str], ...], **how: Any) -> Any:
+        parents = [value for name, value in params if name == PARENTS.parameter]
+        self.answer = lambda _: {
+            "data": [row for parent in parents for row in child(parent)["data"]],
+            "meta": {"has_next_page": False},
+        }
+        if self.gone & set(parents):
+            self.asked.append(None)  # type: ignore[arg-type]
+            raise self.error
+        return super().get(stream, path, params, **how)
+
+
+@BOTH
+def test_partitions_come_in_order_and_each_with_its_end(concurrency: int) -> None:
+    client = FunctionClient(lambda asked: page_of(asked, pages=int(asked["part"])))
+    with fetching(client, concurrency=concurrency, pagination="cursor") as fetcher:
+        walk = fetcher.walk("s", "id", [partition(2), partition(1), partition(3)])
+        taken = [(part.always[0][1], page.rows[0]["id"], last) for part, page, last in walk]  # type: ignore[index]
+    assert taken == [
+        ("2", "1", False),
+        ("2", "2", True),
+        ("1", "1", True),
+        ("3", "1", False),
+        ("3", "2", False),
+        ("3", "3", True),
+    ]
+
+
+def test_an_empty_partition_is_a_page_without_rows() -> None:
+    client = FunctionClient(lambda _: {"data": [], "meta": {}})
+    with fetching(client, concurrency=1) as fetcher:
+        assert [(len(page.rows), last) for _, page, last in fetcher.walk("s", "id", [partition(1)])] == [(0, True)]
+
+
+# What is refused
+
+
+@BOTH
+@pytest.mark.parametrize("gone", [(1,), (80,), (17, 18, 160), (240,)])
+def test_of_a_chunk_of_parents_only_those_that_are_refused_are_left_out(
+    gone: tuple[int, ...], concurrency: int
+) -> None:
+    client = Refusing(*gone)
+    with fetching(client, concurrency=concurrency) as fetcher:
+        walk = fetcher.walk("s", "id", [chunk(1, 80), chunk(81, 160), chunk(161, 240)])
+        assert ids_of(walk) == [f"of {one}" for one in range(1, 241) if one not in gone]
+    assert walk.left_out == {"HTTP 404": len(gone)}
+    assert len(client.asked) <= 3 + len(gone) * 2 * 7  # Two requests for each time that eighty can be halved.
+
+
+def test_in_windows_too() -> None:
+    client = Refusing(3)
+    days = [Days(WINDOWS, date(2026, month, 1), date(2026, month, 15)) for month in (1, 2)]
+    partitions = [
+        Partition("a/b", (("part", "1"),), (one, *chunk(1, 9).slices), filtered=True, bookmark=str(one.last))
+        for one in days
+    ]
+    with fetching(client, concurrency=8) as fetcher:
+        walk = fetcher.walk("s", "id", partitions)
+        taken = [(part, page, last) for part, page, last in walk]
+    assert [row["id"] for _, page, _ in taken for row in page.rows] == 2 * [
+        f"of {one}" for one in range(1, 10) if one != 3
+    ]
+    assert walk.left_out == {"HTTP 404": 2}
+    assert [part.bookmark for part, _, _ in taken if part.bookmark] == ["2026-01-15", "2026-02-15"]
+
+
+@pytest.mark.parametrize("error", [UnavailableError("HTTP 404"), RejectedError("HTTP 422")])
+def test_where_all_are_refused_it_is_the_resource_and_a_hundred_are_enough_to_know(error: Exception) -> None:
+    client = Refusing(*range(5000), error=error)
+    with fetching(client, concurrency=1) as fetcher:
+        partitions = (
+            Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, (str(one),)),)) for one in range(5000)
+        )
+        with pytest.raises(type(error)):
+            ids_of(fetcher.walk("s", "id", partitions))
+    assert len(client.asked) == 101
+
+
+def test_a_hundred_that_are_refused_after_one_that_was_not_say_nothing_of_the_resource() -> None:
+    client = Refusing(*range(1, 300))
+    with fetching(client, concurrency=8) as fetcher:
+        partitions = (Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, (str(one),)),)) for one in range(301))
+        walk = fetcher.walk("s", "id", partitions)
+        assert ids_of(walk) == ["of 0", "of 300"]
+    assert walk.left_out == {"HTTP 404": 299}
+
+
+def test_parents_that_are_gone_take_no_place_of_others() -> None:
+    """After more failures than pages may wait, there are still as many requests in flight as before."""
+    together = threading.Barrier(4)
+
+    def answer(asked: dict[str, str]) -> Answer:
+        number = int(asked["parent[]"])
+        if 0 < number <= 40:
+            raise UnavailableError("HTTP 404")
+        if number:
+            together.wait(timeout=10)  # Breaks where fewer come at the same time.
+        return child(str(number))
+
+    with fetching(FunctionClient(answer), concurrency=4) as fetcher:
+        walk = fetcher.walk("s", "id", [chunk(number, number) for number in range(81)])
+        assert len(ids_of(walk)) == 41
+    assert walk.left_out == {"HTTP 404": 40}
+
+
+def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
+    def answer(_: dict[str, str]) -> Answer:
+        raise UnavailableError("HTTP 403")
+
+    with fetching(FunctionClient(answer), concurrency=8) as fetcher, pytest.raises(UnavailableError, match="HTTP 403"):
+        ids_of(fetcher.walk("s", "id", [partition(1)]))
+
+
+# What takes too long, or does not say whose it is
+
+
+@BOTH
+@pytest.mark.parametrize("error", [SlowError("no answer"), LargeError("too large")])
+def test_a_window_that_cannot_be_read_is_halved_and_those_that_follow_too(error: Exception, concurrency: int) -> None:
+    def answer(asked: dict[str, str]) -> Answer:
+        first, last = (date.fromisoformat(asked[name]) for name in ("from", "to"))
+        if (last - first).days >= 4:
+            raise error
+        return {"data": [{"id": str(day)} for day in range(first.toordinal(), last.toordinal() + 1)], "meta": {}}
+
+    first = date(2026, 1, 1)
+    windows = [Days(WINDOWS, date(2026, 1, one), date(2026, 1, one + 9)) for one in (1, 11)]
+    partitions = [Partition("a/b", (("part", "1"),), (one,), bookmark=str(one.last)) for one in windows]
+    client = FunctionClient(answer)
+    with fetching(client, concurrency=concurrency, page_size=100) as fetcher:
+        taken = list(fetcher.walk("s", "id", partitions))
+    days = [row["id"] for _, page, _ in taken for row in page.rows]
+    assert days == [str(first.toordinal() + one) for one in range(20)]
+    bookmarks = [part.bookmark for part, _, last in taken if last]
+    assert bookmarks == sorted(bookmarks, key=str)
+    assert bookmarks[-1] == "2026-01-20"
+    if concurrency == 1:
+        assert len(client.asked) - len(taken) <= 3  # What the first window taught is not learnt again.
+
+
+def test_a_single_day_that_cannot_be_read_is_an_error() -> None:
+    def answer(_: dict[str, str]) -> Answer:
+        raise SlowError("no answer")
+
+    day = Days(WINDOWS, date(2026, 1, 1), date(2026, 1, 1))
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher, pytest.raises(SlowError):
+        ids_of(fetcher.walk("s", "id", [Partition("a/b", (("part", "1"),), (day,))]))
+
+
+@BOTH
+def test_rows_that_do_not_say_whose_they_are_are_read_parent_by_parent(concurrency: int) -> None:
+    client = FunctionClient(lambda _: {"data": [{"id": "1"}], "meta": {}})
+    with fetching(client, concurrency=concurrency) as fetcher:
+        taken = list(fetcher.walk("s", "id", [chunk(1, 3)]))
+    for part, page, _ in taken:
+        part.complete(page.rows)
+    assert [row["parent_id"] for _, page, _ in taken for row in page.rows] == ["1", "2", "3"]
+
+
+# Page numbers that a server ignores
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_that_page_numbers_are_ignored_is_said_once_and_none_is_asked_for_again(
+    filtered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = FunctionClient(lambda asked: page_of({**asked, "page": "1"}, pages=10))
+    with fetching(client, concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [partition(one, filtered=filtered) for one in range(3)])
+        assert ids_of(walk) == [str(one) for one in range(1, 11)] * 3
+    assert sum(record.levelname == "WARNING" for record in caplog.records) == (0 if filtered else 1)
+    assert [one for one in client.asked if int(one.params.get("page", 1)) > 1] == client.asked[1 : 1 if filtered else 2]
+
+
+@BOTH
+def test_pages_that_lead_nowhere_name_the_stream_and_what_to_do(concurrency: int) -> None:
+    client = FunctionClient(lambda asked: page_of({**asked, "page": "1", "after_id": "0"}, pages=2))
+    with (
+        fetching(client, concurrency=concurrency, pagination="cursor") as fetcher,
+        pytest.raises(PagesError, match=r"^s: the server repeats a page; try again, or set pagination to offset$"),
+    ):
+        ids_of(fetcher.walk("s", "id", [partition(1)]))
