@@ -33,16 +33,26 @@ class KeyedHash:
         Returns:
             64 lower-case hexadecimal digits, over the text's normal form C in UTF-8.
         """
-        text = value if value.__class__ is str else _json.encode(value).decode()
-        # The copy goes on from the hashed key: half the work of beginning with it for each value.
-        begun = self._begun.copy()
-        begun.update((text if text.isascii() else normalize("NFC", text)).encode())
-        return begun.hexdigest()
+        return self.after(_itself)(value)
 
     def after(self, read: Callable[[Any], Any]) -> Callable[[Any], str]:
-        """What reads a value and hashes what it has read."""
+        """What reads a value, and hashes what it has read as ``__call__`` does.
+
+        Args:
+            read: Makes of a value what a record would carry.
+        """
+        begin = self._begun.copy  # The copy goes on from the hashed key, which is half the work.
 
         def read_and_hash(value: Any) -> str:  # noqa: ANN401 (whatever the API sends)
-            return self(read(value))
+            text = read(value)
+            if text.__class__ is not str:
+                text = _json.encode(text).decode()
+            begun = begin()
+            begun.update((text if text.isascii() else normalize("NFC", text)).encode())
+            return begun.hexdigest()
 
         return read_and_hash
+
+
+def _itself(value: Any) -> Any:  # noqa: ANN401 (text, or any number)
+    return value
