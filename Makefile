@@ -12,7 +12,7 @@ export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs bench dagster build clean
+.PHONY: help install demo test lint format docs bench dagster build clean mutants
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | sed 's/$$/ /' | tr '|' '\t'
@@ -43,12 +43,15 @@ bench: .bench/.installed .meltano/.installed ## Measure, side by side with other
 
 dagster: .venv-uv/.installed ## Check and test the example on Dagster, in environments of its own (takes minutes)
 	@$(MAKE) --no-print-directory -C examples/dagster test
+mutants: .mutants/.installed ## See which small breakages of the code the tests notice (takes a while)
+	@PYTHONPATH=mutants .mutants/venv/bin/mutmut run > .mutants/log.txt 2>&1 || { tail -n 30 .mutants/log.txt; exit 1; }
+	@.mutants/venv/bin/python -m scripts.mutants $(ARGS)
 
 build: .venv/.installed ## Build the wheel and the source archive into dist/
 	$(UV) build
 
 clean: ## Remove what was made here, but not your output and the state of your runs
-	rm -rf .venv .venv-uv .demo .bench .clients dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-uv .demo .bench .mutants mutants .clients dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf .meltano/.installed .meltano/extractors .meltano/loaders .meltano/run
 
 .venv-uv/.installed: Makefile
@@ -68,6 +71,10 @@ clean: ## Remove what was made here, but not your output and the state of your r
 
 .bench/.installed: .venv-uv/.installed pyproject.toml uv.lock
 	@UV_PROJECT_ENVIRONMENT=.bench/venv $(UV) sync --quiet --frozen --compile-bytecode --all-extras --group bench --python .venv-uv/bin/python
+	@touch $@
+
+.mutants/.installed: .venv-uv/.installed pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.mutants/venv $(UV) sync --quiet --frozen --all-extras --group mutants --python .venv-uv/bin/python
 	@touch $@
 
 .meltano/.installed: .venv/.installed meltano.yml
