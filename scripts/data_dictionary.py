@@ -240,20 +240,27 @@ CLASSES = """\
   `system.authentication`. Ids of people and references to them are `user.unique_id`, also ids that are composed of
   one, and references that may be to a person or to something else; all other ids are `system.operations`. What is
   the company's own (its accounts, cards, vendors, settings, texts of its settings) is `system.operations` too.
-  Text that people wrote is `user.content.free_text` wherever it is, in reviews as well; only of an absence it is
-  health. Values of custom fields may be anything, and are classed like such text.
+  Text that people wrote is `user.content.free_text` wherever it is, in reviews, evaluations of candidates and
+  expenses as well, since it may hold anything about anybody: who leaves out reviews whole names
+  `user.workplace.performance_review` and `user.content.free_text`. Only what is written about somebody's time off is
+  health instead, `user.health_and_medical.absence_reason`. Values of custom fields may be anything, and are classed
+  like such text. Names of files and links to them, which often name a person, are `user.content.private`.
   Of an object, the column says what holds for all that is in it: the nearest class above all of them, `system`
   where personal and other data are mixed.
 * **special**: a special category of GDPR Article 9, or data of Article 10. Some references are special as well, where
-  a join would tell what the class is about: `leave_type_id` says who was ill.
+  a join would tell what the class is about: `leave_type_id` says who was ill, and so does the allowance that somebody's
+  days are taken from. The Spanish `es_contract_type_id` is, since some of the official types of contract are for
+  people with a disability; and the values of `version_data`, where contract type and health insurer stand again.
 * **unit**: what a number counts, where the API's documentation says so. Empty means that it does not say.
 * **refers to**: the stream and the field of it that the value is found in. Ids of rows that no stream has, or that
   may be of several streams, refer to nothing one can name. `tax_id`, `issuer_tax_id` and `external_id`
   refer to nothing here, whatever their names seem to say.
 * **values**: those that the API document names; others may come.
 
-A class says what a field is meant for. A company that writes a diagnosis into a title, or names a contract type or a
-payroll concept after something special, has it there all the same.
+A class says what a field is meant for. A company that writes a diagnosis into a title or a custom field, or names a
+payroll concept, a folder or a reason of termination after something special, has it there all the same. Keys always
+stay: that of `timeoff_allowance_stats` is composed of employee, allowance and date, so whoever knows the allowances can
+read it there.
 
 ## Classes of ours
 

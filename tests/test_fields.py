@@ -110,6 +110,30 @@ def test_whoever_has_an_employee_or_a_candidate_says_so() -> None:
             assert not known.is_reference, f"{stream}.{name}"
 
 
+def test_what_leads_from_a_person_to_a_kind_of_absence_is_special() -> None:
+    rules = {  # What a company has laid down for all its people, or pays them for: nobody was absent for that.
+        ("compensations_additional_compensations", "per_worked_day_definition.timeoff_leave_type_ids"),
+        ("timeoff_blocked_periods", "leave_type_ids"),
+    }
+    about_people = {stream for stream, _, known in reviewed() if known.refers_to == ("employees", "id")}
+    for stream, name, known in reviewed():
+        leads = known.refers_to in {("timeoff_leave_types", "id"), ("timeoff_allowances", "id")}
+        if leads and stream in about_people and (stream, name) not in rules:
+            assert known.special, f"{stream}.{name}"
+
+
+def test_the_same_of_a_contract_is_known_in_all_its_streams() -> None:
+    versions = fields.of_resource("contracts/contract_versions")
+    for path in (
+        "contracts/reference_contracts",
+        "contracts/contract_version_histories",
+        "employee_updates/contract_changes",
+    ):
+        for name, known in fields.of_resource(path).items():
+            if name in versions.keys() - {"id"}:
+                assert known == versions[name], f"{path}: {name}"
+
+
 def test_formats_are_those_of_text_and_units_are_not() -> None:
     for stream in STREAMS:
         for name, schema in every_field(stream.schema):
@@ -145,6 +169,11 @@ def test_what_is_counted_in_cents_says_of_what() -> None:
         ("employee_updates/absences", "description"),
         ("contracts/contract_versions", "fr_mutual_id"),
         ("employee_updates/contract_changes", "fr_mutual_name"),
+        ("timeoff/allowance_incidences", "description"),
+        ("contracts/contract_versions", "es_contract_type_id"),
+        ("employee_updates/contract_changes", "es_contract_type_name"),
+        ("contracts/contract_versions", "version_data.country_data.fields.value_id"),
+        ("contracts/contract_versions", "version_data.country_data.fields.value_label"),
     ],
 )
 def test_what_is_special(path: str, name: str) -> None:
