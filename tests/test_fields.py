@@ -134,6 +134,12 @@ def test_the_same_of_a_contract_is_known_in_all_its_streams() -> None:
                 assert known == versions[name], f"{path}: {name}"
 
 
+def test_names_of_files_and_links_to_them_are_private() -> None:
+    for stream, name, known in reviewed():
+        if name.rpartition(".")[2] in {"filename", "download_url"}:
+            assert known.privacy_class == "user.content.private", f"{stream}.{name}"
+
+
 def test_formats_are_those_of_text_and_units_are_not() -> None:
     for stream in STREAMS:
         for name, schema in every_field(stream.schema):
