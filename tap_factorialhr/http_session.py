@@ -12,7 +12,18 @@ import requests
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.watchdog import TunnelError, WatchedAdapter
 
+LONGEST_CONNECT = 30.0
+"""Seconds to connect at the most, however long an answer may take."""
 _PROXY_MAY_RECOVER = frozenset({requests.codes.request_timeout, 425, requests.codes.too_many_requests})
+
+
+def connect_and_read_seconds(request_timeout: float) -> tuple[float, float]:
+    """How long to wait for a connection, and for each part of an answer.
+
+    Args:
+        request_timeout: Seconds, as the setting has them.
+    """
+    return min(float(request_timeout), LONGEST_CONNECT), float(request_timeout)
 
 
 class Session(requests.Session):

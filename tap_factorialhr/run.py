@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tap_factorialhr import openapi
 from tap_factorialhr.axes import Scope, SyncWindow
 from tap_factorialhr.client import Client
-from tap_factorialhr.http_session import Session
+from tap_factorialhr.http_session import Session, connect_and_read_seconds
 from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.privacy.policy import Policy
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from tap_factorialhr.resources import Resource
     from tap_factorialhr.walk import PartitionWalk
 
-LONGEST_CONNECT = 30.0
-"""Seconds to connect at the most; ``request_timeout`` is for the answer."""
 SAFETY_MARGIN = timedelta(minutes=10)
 """What every bookmark stays behind the start of a run at least: the server's clock may be behind ours."""
 
@@ -102,8 +100,7 @@ class Run:
 
     @cached_property
     def _timeout(self) -> tuple[float, float]:
-        seconds = float(self._config["request_timeout"])
-        return min(seconds, LONGEST_CONNECT), seconds
+        return connect_and_read_seconds(self._config["request_timeout"])
 
     @cached_property
     def session(self) -> requests.Session:

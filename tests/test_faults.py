@@ -9,28 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from scripts import fault_matrix
 from tap_factorialhr.sandbox import Answer, Company, Faults, RequestRecord, Sandbox
 from tap_factorialhr.sandbox.faults import KINDS
 from tests.conftest import Run, TapRunner, config_for
-from tests.test_sync import differences, stream_name
+from tests.test_sync import differences
 
 if TYPE_CHECKING:
     from tap_factorialhr.sandbox import RequestRecord
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_fault_on_every_tenth_request_costs_no_row(tap: TapRunner, kind: str) -> None:
-    """Three streams of ten pages and more; scripts/fault_matrix.py does the same over all of them."""
-    paths = ("employees/employees", "timeoff/leaves", "contracts/contracts")
-    with Sandbox(Company(employees=60), fault_delay=1.2) as sandbox:
-        config = config_for(sandbox, page_size=5, request_timeout=1 if kind == "timeout" else 30)
-        catalog = tap.catalog(config, *map(stream_name, paths))
-        sandbox.retry_after = 0
-        sandbox.faults = Faults(kind, every=10)
-        run = tap(config, catalog=catalog)
-        assert run.code == 0, run.stderr[-2000:]
-        assert differences(sandbox.company, run, paths) == []
-        assert "trying again in" in run.stderr
+def test_a_fault_on_every_tenth_request_does_what_the_docs_say(tap: TapRunner, kind: str) -> None:
+    company, run = fault_matrix.run_with(kind, tap)
+    row = fault_matrix.row_of_table(kind, company, run)
+    assert row in fault_matrix.documented()
+    assert row.endswith("| 0 | 0 | 0 |")
+    assert "trying again in" in run.stderr
+
+
+def test_the_docs_have_every_kind_of_fault() -> None:
+    head, rows = fault_matrix.documented()[:2], fault_matrix.documented()[2:]
+    assert tuple(head) == fault_matrix.HEAD
+    assert [row.split(" | ")[0] for row in rows] == [f"| `{kind}`" for kind in KINDS]
 
 
 def test_all_faults_mixed_cost_no_row_of_any_stream(tap: TapRunner) -> None:
@@ -95,6 +96,19 @@ def test_given_up_with_one_line_and_a_true_state(
     assert len(run.records["employees"]) == len(sandbox.company.rows("employees/employees"))
     assert run.messages[-1]["type"] == "STATE"
     assert "employees" in run.state["bookmarks"]
+
+
+@pytest.mark.parametrize("status", [402, 403, 404, 410])
+def test_a_stream_that_is_not_there_for_these_credentials_costs_no_other(run_teams: Any, status: int) -> None:
+    run = run_teams(Answer(status, SECRET_BODY))
+    assert run.code == 0, run.stderr
+    assert f"skipped: teams (HTTP {status})" in run.stderr
+    assert "trying again" not in run.stderr
+    assert run.records["employees"]
+    assert not run.records["teams"]
+    failing = run_teams(Answer(status, SECRET_BODY), on_forbidden="fail")
+    assert failing.code == 1
+    assert f"teams: HTTP {status}" in failing.stderr.splitlines()[-1]
 
 
 def test_forbidden_streams_are_skipped_and_listed(tap: TapRunner) -> None:

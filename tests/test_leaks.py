@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
-from tap_factorialhr.sandbox.faults import KINDS
 from tests.conftest import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -292,14 +291,3 @@ def test_a_bundle_without_certificates_is_one_clear_line(tap: TapRunner) -> None
     run = tap({"api_key": "key", "ca_bundle": tap.file("empty.pem", "nothing")})
     assert run.code == 1
     assert "ca_bundle: the file holds no certificates" in run.stderr.splitlines()[-1]
-
-
-def test_the_fault_matrix_of_the_docs_has_every_kind() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
-    table = page.partition("<!-- fault matrix: begin -->")[2].partition("<!-- fault matrix: end -->")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
-    assert [row[0] for row in rows] == [f"`{kind}`" for kind in (*KINDS, "mixed")]
-    for _, seen, again, code, lost, twice in rows:
-        assert "trying again in" in seen
-        assert int(again) > 0
-        assert (code, lost, twice) == ("0", "0", "0")

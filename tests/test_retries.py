@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_factorialhr.client import RetriableError
+from tap_factorialhr.client import RetriableError, SlowError
+from tap_factorialhr.http_session import connect_and_read_seconds
 from tap_factorialhr.retry_policy import RetryPolicy
 from tap_factorialhr.sandbox import Answer
 from tap_factorialhr.throttle import Throttle
@@ -196,3 +199,36 @@ def test_a_handful_of_429s_brings_concurrency_down_and_good_answers_bring_it_bac
     for _ in range(100):
         throttle.note_good()
     assert throttle.allowed == 8
+
+
+def test_the_budget_ends_a_request_that_has_retries_left(sandbox: Sandbox) -> None:
+    sandbox.answer = lambda _: Answer(503)
+    policy = RetryPolicy(retries=1000, first_wait=0.1, longest_wait=0.1, budget=0.5)
+    began = time.monotonic()
+    try:
+        with pytest.raises(RetriableError, match=r"teams: HTTP 503, given up after \d+ retries"):
+            client_for(sandbox.base_url, policy=policy).get("teams", "teams/teams", ())
+    finally:
+        sandbox.answer = None
+    assert time.monotonic() - began < 30
+
+
+def test_what_is_promised_of_a_run() -> None:
+    """Half an hour in all, a minute between two tries, five minutes where the API asks, half a minute to connect."""
+    assert (POLICY.budget, POLICY.longest_wait, POLICY.longest_asked) == (1800.0, 60.0, 300.0)
+    assert connect_and_read_seconds(300) == (30.0, 300.0)
+    assert connect_and_read_seconds(5) == (5.0, 5.0)
+
+
+def test_a_server_that_takes_no_connection_is_given_up_in_the_time_to_connect() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as waiting:
+        for _ in range(3):  # They fill the queue, so that the next one is not taken.
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        client = client_for(url, timeout=(0.3, 600.0))
+        began = time.monotonic()
+        with pytest.raises(SlowError, match="teams: no answer in time"):
+            client.get("teams", "teams/teams", ())
+        assert time.monotonic() - began < 60

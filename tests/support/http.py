@@ -49,7 +49,7 @@ def head(*more: str, status: str = "200 OK") -> bytes:
 def client_for(
     base_url: str,
     *,
-    timeout: float = 5,
+    timeout: float | tuple[float, float] = 5,
     max_retries: int = 0,
     concurrency: int = 1,
     policy: RetryPolicy | None = None,
@@ -62,7 +62,7 @@ def client_for(
         api_version="2026-10-01",
         session=session or Session(base_url, connections=2),
         authenticator=authenticator or ApiKeyAuthenticator(base_url, "key"),
-        timeout=(timeout, timeout),
+        timeout=timeout if isinstance(timeout, tuple) else (timeout, timeout),
         policy=policy or RetryPolicy(retries=max_retries),
         concurrency=concurrency,
     )
