@@ -201,6 +201,12 @@ def test_what_is_special(path: str, name: str) -> None:
         ("timeoff/leave_types", "name", "system.operations"),
         ("banking/bank_accounts", "iban", "system.operations"),
         ("ats/candidates", "medium", "user.name"),
+        ("ats/feedbacks", "description", "user.content.free_text"),
+        ("performance/agreements", "conclusions.text", "user.content.free_text"),
+        ("expenses/expenses", "description", "user.content.free_text"),
+        ("expenses/expenses", "merchant_tin", "user.behavior.purchase_history"),
+        ("integrations/syncable_states", "sync_type", "user.workplace.employment"),
+        ("timeoff/policy_timelines", "items.policy_assignment.timeoff_policy_name", "user.workplace.absence"),
     ],
 )
 def test_what_is_neither_special_nor_in_doubt(path: str, name: str, expected: str) -> None:
