@@ -22,7 +22,7 @@ install: .meltano/.installed ## Install the tap, Meltano and its plugins here
 demo: .meltano/.installed ## Move a simulated company into a real PostgreSQL with Meltano
 	@$(BIN)/python -m scripts.demo
 
-test: lint .meltano/.installed .clients/.installed ## Check style and types, and run all tests
+test: lint .meltano/.installed .clients/.installed .wheels/.made ## Check style and types, and run all tests
 	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: .venv/.installed ## Check style and types
@@ -51,7 +51,7 @@ build: .venv/.installed ## Build the wheel and the source archive into dist/
 	$(UV) build
 
 clean: ## Remove what was made here, but not your output and the state of your runs
-	rm -rf .venv .venv-uv .demo .bench .mutants mutants .clients dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-uv .wheels .demo .bench .mutants mutants .clients dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf .meltano/.installed .meltano/extractors .meltano/loaders .meltano/run
 
 .venv-uv/.installed: Makefile
@@ -84,4 +84,8 @@ clean: ## Remove what was made here, but not your output and the state of your r
 
 .clients/.installed: .venv/.installed scripts/environments.py
 	@$(BIN)/python -m scripts.environments
+	@touch $@
+
+.wheels/.made: .venv/.installed meltano.yml
+	@$(BIN)/python -m scripts.wheels
 	@touch $@

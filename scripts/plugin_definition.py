@@ -1,7 +1,8 @@
 """What Meltano is told of the tap: `plugin.yml`, for everybody's project and for Meltano Hub, and `meltano.yml` here.
 
-The settings are those of the tap; what they do not say of themselves stands here, and nowhere else. `make docs` writes
-both files again.
+The settings are those of the tap; what they do not say of themselves stands here, and nowhere else. The loaders are
+those of `meltano.yml`. The package has the definitions of all of them, since that is where everybody can get them from.
+`make docs` writes the files again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parent.parent
 PLUGIN = PROJECT / "plugin.yml"
+PACKAGED = PROJECT / "tap_factorialhr" / "plugins"
 CHECKOUT = PROJECT / "meltano.yml"
 BEGIN, END = "  # tap-factorialhr: begin (written by make docs)\n", "  # tap-factorialhr: end\n"
 
@@ -83,14 +85,23 @@ can say so. It never writes.
 
 
 def documents() -> dict[Path, str]:
-    """Both files as they should be."""
-    before, _, rest = CHECKOUT.read_text().partition(BEGIN)
+    """The files as they should be."""
+    text = CHECKOUT.read_text()
+    before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     extractor = "".join(f"  {line}\n" for line in _yaml([checkout()]).splitlines())
+    plugin = _file(definition())
+    loaders = yaml.safe_load(text)["plugins"]["loaders"]
     return {
-        PLUGIN: "# Written by `make docs`: see scripts/plugin_definition.py.\n" + _yaml(definition()),
+        PLUGIN: plugin,
+        PACKAGED / "tap-factorialhr.yml": plugin,
+        **{PACKAGED / f"{loader['name']}.yml": _file(loader) for loader in loaders},
         CHECKOUT: f"{before}{BEGIN}{extractor}{END}{after}",
     }
+
+
+def _file(plugin: dict[str, Any]) -> str:
+    return "# Written by `make docs`: see scripts/plugin_definition.py.\n" + _yaml(plugin)
 
 
 def definition() -> dict[str, Any]:

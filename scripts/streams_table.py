@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
-    stale = [path for path, text in documents().items() if path.read_text() != text]
+    stale = [path for path, text in documents().items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if "--check" in arguments:
             print(f"{path.relative_to(PROJECT)} is out of date: make docs", file=sys.stderr)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "login": ("tap_factorialhr.commands.login", "Log in with OAuth, and keep the session."),
+    "plugin": ("tap_factorialhr.commands.plugin", "Print a plugin definition for Meltano."),
 }
 """Name → the module that holds the command, and what it does in a few words."""
 
