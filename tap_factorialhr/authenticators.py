@@ -196,7 +196,6 @@ class Renewal:
         self._endpoint = endpoint
         self._policy = policy
         self._stale = stale
-        self._began = time.monotonic()
         self._attempts: Counter[str] = Counter()
         self._refused: dict[str, Refused] = {}
         self._was_lost = False
@@ -264,8 +263,7 @@ class Renewal:
             SessionError: There is to be none, and nobody else has renewed meanwhile.
         """
         asked = outcome.asked if isinstance(outcome, TryLater) else None
-        elapsed = time.monotonic() - self._began
-        wait = self._policy.wait(self._attempts[session.refresh_token], asked=asked, elapsed=elapsed)
+        wait = self._policy.wait(self._attempts[session.refresh_token], asked=asked)
         following = self._next()
         if following and following.refresh_token != session.refresh_token:
             return

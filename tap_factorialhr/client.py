@@ -14,6 +14,7 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import backoff
 import requests
 import urllib3
 
@@ -26,6 +27,8 @@ from tap_factorialhr.watchdog import LONGEST_ANSWER, EndlessError, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from backoff.types import Details
 
     from tap_factorialhr.authenticators import FactorialAuthenticator
     from tap_factorialhr.openapi import Params
@@ -61,20 +64,18 @@ class RetriableError(FactorialError):
 
     Attributes:
         retry_after: Seconds that the server asks to wait, None where it does not say.
+        waits_for_turn: Whether it is but a matter of turns, which uses up no retry.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         """Take what happened, such as ``HTTP 503``, and the wait in seconds that was asked for."""
         super().__init__(reason)
         self.retry_after = retry_after
+        self.waits_for_turn = False
 
 
 class LimitedError(RetriableError):
-    """More requests than the API takes.
-
-    Attributes:
-        waits_for_turn: Whether it is but a matter of turns, which uses up no retry.
-    """
+    """More requests than the API takes."""
 
     def __init__(self, retry_after: float, *, waits_for_turn: bool) -> None:
         """Take the pause in seconds, and whether it uses up no retry."""
@@ -180,22 +181,30 @@ class Client:
             SessionError: The credentials are not accepted.
             RetriableError: It went wrong until the tries or the time ran out.
         """
-        began = time.monotonic()
-        retries = 0
-        while True:
-            try:
-                return self._get(stream, path, params, decode)
-            except RetriableError as error:
-                waits_for_turn = isinstance(error, LimitedError) and error.waits_for_turn
-                attempt = retries if waits_for_turn else retries + 1
-                wait = self._policy.wait(attempt, asked=error.retry_after, elapsed=time.monotonic() - began)
-                if wait is None or (isinstance(error, SlowError) and not retry_timeouts):
-                    raise _given_up(stream, error, retries) from None
-                retries = attempt
-                self._count(self.retries, stream)
-                told = "waiting for its turn" if waits_for_turn else f"{retries} of {self._policy.retries}"
-                logger.warning("%s: %s, trying again in %.1f s (%s)", stream, error, wait, told)
-                time.sleep(wait)
+        used = 0
+
+        def announce(details: Details) -> None:
+            nonlocal used
+            error, wait = details.get("exception"), details.get("wait", 0.0)
+            waits_for_turn = isinstance(error, RetriableError) and error.waits_for_turn
+            used += not waits_for_turn
+            told = "waiting for its turn" if waits_for_turn else f"{used} of {self._policy.retries}"
+            self._count(self.retries, stream)
+            logger.warning("%s: %s, trying again in %.1f s (%s)", stream, error, wait, told)
+
+        retrying = backoff.on_exception(
+            self._policy.waits,
+            RetriableError,
+            max_time=self._policy.budget,
+            jitter=None,
+            giveup=lambda error: isinstance(error, SlowError) and not retry_timeouts,
+            on_backoff=announce,
+            logger=None,
+        )
+        try:
+            return retrying(self._get)(stream, path, params, decode)
+        except RetriableError as error:
+            raise _given_up(stream, error, used) from None
 
     def _get(self, stream: str, path: str, params: Params, decode: Decode) -> Page:
         with ExitStack() as turn:

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import urllib3
 import urllib3.exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+class Failure(Protocol):
+    """What went wrong with one attempt.
+
+    Attributes:
+        retry_after: Seconds that the server asks to wait, None where it does not say.
+        waits_for_turn: Whether it is but a matter of turns, which uses up no retry.
+    """
+
+    retry_after: float | None
+    waits_for_turn: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +46,36 @@ class RetryPolicy:
     longest_asked: float = 300.0
     limit_window: float = 120.0
 
-    def wait(self, attempt: int, *, asked: float | None, elapsed: float) -> float | None:
-        """Say how long to wait after a failed attempt.
+    def waits(self) -> Generator[float, Any, None]:
+        """Give the wait before each retry of one request.
+
+        It is sent each `Failure` and gives seconds until it ends: then the request is given up. The first value, before
+        any failure, means nothing.
+        """
+        failure: Failure = yield 0.0
+        retries = 0
+        while True:
+            if not failure.waits_for_turn:
+                retries += 1
+            wait = self.wait(retries, asked=failure.retry_after)
+            if wait is None:
+                return
+            failure = yield wait
+
+    def wait(self, retry: int, *, asked: float | None) -> float | None:
+        """Say how long to wait before a retry.
 
         Args:
-            attempt: Which one has failed, from 1; the same again where it uses up no retry.
+            retry: Which one, from 1; 0 before one that does not count.
             asked: Seconds that the server asks to wait, None where it does not say.
-            elapsed: Seconds since the request was first sent.
 
         Returns:
-            Seconds until the next attempt; None where the request is given up.
+            Seconds; None where the request is given up.
         """
-        if attempt > self.retries:
+        if retry > self.retries:
             return None
         # Beyond what is asked for, a little of our own, so that not all threads come back in the same instant.
-        seconds = max(asked or 0.0, self._backoff(attempt))
-        return seconds if elapsed + seconds <= self.budget else None
+        return max(asked or 0.0, self._backoff(retry))
 
     def waits_for_turn(self, *, asked: float | None, others_answered: bool, limited_for: float) -> bool:
         """Say whether a 429 is but a matter of turns, which uses up no retry.
@@ -78,6 +108,6 @@ class RetryPolicy:
             return None
         return min(float(seconds), self.longest_asked)
 
-    def _backoff(self, attempt: int) -> float:
-        most = min(self.first_wait * 2.0 ** min(attempt - 1, 64), self.longest_wait)
+    def _backoff(self, retry: int) -> float:
+        most = min(self.first_wait * 2.0 ** min(retry - 1, 64), self.longest_wait)
         return random.uniform(most / 2, most)  # noqa: S311

@@ -125,7 +125,7 @@ class TestMountedFile:
                 mounts.enter_context(mounted("--bind", outside, path))
                 config = {**LOGIN, "token_file": str(path)}
                 readers += [
-                    CONTEXT.Process(target=read_for_a_while, args=(config, server.url, 5.0, results)) for _ in range(2)
+                    CONTEXT.Process(target=read_for_a_while, args=(config, server.url, 3.0, results)) for _ in range(2)
                 ]
             for reader in readers:
                 reader.start()
