@@ -77,8 +77,8 @@ can say so. It never writes.
 
 - A resource that the credentials may not see is skipped, and named at the end of the run. `on_forbidden: fail` ends
   the run instead.
-- With `emit_activate_version_messages`, the loader drops rows that have gone from Factorial, for streams that are read
-  whole.
+- With `emit_activate_version_messages`, the loader drops rows that have gone from Factorial, after a stream has been
+  read whole; with `full_refresh_days` as well, that goes for streams that are read by changes.
 - What the tap writes is valid by its schema. A loader that validates each record again (`validate_records`) takes
   twice its time for that.
 """

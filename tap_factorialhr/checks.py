@@ -254,13 +254,17 @@ def check_bookmarks(bookmarks: Mapping[str, Mapping[str, Any]], replication_keys
         replication_keys: The tap's streams with their keys, None for one that is read whole.
 
     Raises:
-        ConfigError: A bookmark is no date.
+        ConfigError: A bookmark is no date, or its version is none.
     """
     for stream, mark in bookmarks.items():
         is_own = stream in replication_keys and mark.get("replication_key") in (None, replication_keys[stream])
-        value = mark.get("replication_key_value")
-        if is_own and value is not None and _day(value) is None:
-            raise ConfigError(f"the state's replication_key_value of {stream} is no date; correct or remove it")
+        if not is_own:
+            continue
+        for name in ("replication_key_value", "first_day", "whole_at"):
+            if mark.get(name) is not None and _day(mark[name]) is None:
+                raise ConfigError(f"the state's {name} of {stream} is no date; correct or remove it")
+        if not isinstance(version := mark.get("version", 0), int) or version < 0:
+            raise ConfigError(f"the state's version of {stream} is no version; correct or remove it")
 
 
 def _is_mark(mark: object) -> bool:

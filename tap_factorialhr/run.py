@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,9 +36,21 @@ if TYPE_CHECKING:
 SAFETY_MARGIN = timedelta(minutes=10)
 """What every bookmark stays behind the start of a run at least: the server's clock may be behind ours."""
 
+WHOSE_CREDENTIALS = "api_public/credentials"
+
+logger = logging.getLogger("tap-factorialhr")
+
 
 class Readable(Protocol):
     """A stream, as others see it that are read before it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def older_is_not_read(self) -> bool:
+        """Whether ``start_date`` asks for older rows than those that are read."""
 
     def next_walk(self) -> PartitionWalk:
         """What of it can be read now, ahead of its turn."""
@@ -52,6 +66,7 @@ class Run:
         writer: Writes their records.
         write_state: Writes a STATE message.
         report: What became of them.
+        full_refresh_days: The setting of that name, None without.
         order: The streams that are to be read, in the order of their turns.
     """
 
@@ -95,6 +110,9 @@ class Run:
         self.report = Report(on_forbidden=config.get("on_forbidden", "skip"))
         self.parents = ParentKeys(self._walk_of_keys)
         self.order: Sequence[Readable] = ()
+        self.full_refresh_days: int | None = config.get("full_refresh_days")
+        self._has_rows = False
+        self._held: dict[str, Callable[[], None]] = {}
 
     # Requests
 
@@ -164,17 +182,63 @@ class Run:
         """All that is known of how a resource is read."""
         return describe(self.document.resources[path], self.document.schema(path))
 
-    def partitions(self, resource: Resource, since: date | None, *, incremental: bool) -> Partitions:
-        """The listings that a resource's rows are read by, from the day of a bookmark or from the beginning."""
-        listed = self.document.resources[resource.path]
-        return Partitions(
-            resource, Scope(listed=listed, sync=self.sync, since=since, parents=self.parents), incremental
-        )
+    def partitions(
+        self, resource: Resource, since: date | None, *, incremental: bool, start: date | None
+    ) -> Partitions:
+        """The listings that a resource's rows are read by.
+
+        Args:
+            resource: How it is read.
+            since: The day of a bookmark, None to read from the beginning.
+            incremental: Whether only changes are asked for.
+            start: The beginning, None where that is not limited.
+        """
+        listed, sync = self.document.resources[resource.path], replace(self.sync, start=start)
+        return Partitions(resource, Scope(listed=listed, sync=sync, since=since, parents=self.parents), incremental)
 
     def _walk_of_keys(self, parents: Parents) -> PartitionWalk:
         resource = self.describe(parents.resource)
-        partitions = self.partitions(resource, None, incremental=False)
+        partitions = self.partitions(resource, None, incremental=False, start=self.sync.start)
         return self.fetcher.walk(resource.name, parents.key, partitions, resource.pagination)
+
+    # What is gone
+
+    def note_rows(self, path: str, rows: int) -> None:
+        """Note that rows have come, of a resource: there is a company behind these credentials."""
+        # Whose credentials they are is told to any, also where they see nothing (API notes, "Authentication").
+        self._has_rows = self._has_rows or (rows > 0 and path != WHOSE_CREDENTIALS)
+
+    def activate(self, stream: str, write: Callable[[], None]) -> None:
+        """Let the target drop the rows that have gone from a stream, once anything shows that not all is empty.
+
+        With wrong credentials a server has been seen to answer with empty lists (API notes, "Paths and versions").
+
+        Args:
+            stream: Its name.
+            write: Writes its ACTIVATE_VERSION.
+        """
+        self._held[stream] = write
+        self._release()
+
+    def _release(self) -> None:
+        if self._has_rows:
+            for write in self._held.values():
+                write()
+            self._held.clear()
+
+    def finish(self) -> None:
+        """All streams have had their turn: activate what waited for a sign, or say that none came."""
+        self._release()
+        if self._held:
+            logger.warning(
+                "not one row was read in this run, which is no proof that all have gone: nothing is dropped from "
+                "the tables of %d streams; check what the credentials may see",
+                len(self._held),
+            )
+
+    def close(self) -> None:
+        """Tell what each stream took."""
+        self.report.close(self.client.requests, self.client.retries)
 
     # Turns
 
@@ -182,6 +246,18 @@ class Run:
     def progress(self) -> Progress:
         """How far the streams are."""
         return self.report.progress
+
+    def begin(self, order: Sequence[Readable]) -> None:
+        """Begin to read streams, in this order; say what is not read though it is asked for."""
+        self.order = order
+        self.progress.start(len(order))
+        if late := [stream.name for stream in order if stream.older_is_not_read]:
+            logger.warning(
+                "start_date is earlier than in the first run of %s%s: their older rows are not read; run with "
+                "--full-refresh, or without their bookmarks, to have them",
+                ", ".join(late[:3]),
+                f" and {len(late) - 3} more" if late[3:] else "",
+            )
 
     def begin_after(self, current: Readable) -> None:
         """Let the streams after this one be read ahead; of those that wait for a parent's keys, the keys."""

@@ -146,11 +146,20 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="Days read by one request, for streams read by days. Without it: each stream's own.",
     ),
     th.Property(
+        "full_refresh_days",
+        th.IntegerType(minimum=1, maximum=36_500),
+        title="Full refresh",
+        description=(
+            "Days after which a stream that is read by changes is read whole again, for rows that have gone or changed "
+            "without a time stamp. Without it: never."
+        ),
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType(),
         default=False,
         title="Emit ACTIVATE_VERSION messages",
-        description="Let the target drop rows that have gone, for streams that are read whole.",
+        description="Let the target drop rows that have gone, after a stream has been read whole.",
     ),
     th.Property(
         "drop_classes",

@@ -15,9 +15,11 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.streams import Stream
 
 from tap_factorialhr import fields
+from tap_factorialhr.axes import DEFAULT_HISTORY
+from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.catalog import check_entry, field_names, with_fields
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
-from tap_factorialhr.dates import as_day, as_text, in_utc
+from tap_factorialhr.dates import as_day, as_text
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
@@ -28,6 +30,7 @@ from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Iterator
+    from datetime import date
 
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import StreamMap
@@ -149,17 +152,40 @@ class FactorialStream(Stream):
         """Whether only changes are read (a catalog may ask for full tables instead)."""
         return bool(self.replication_method == REPLICATION_INCREMENTAL)
 
-    @property
-    def bookmark(self) -> str | None:
-        """The bookmark of the runs before, None without one."""
+    @cached_property
+    def bookmark(self) -> Bookmark:
+        """Its bookmark of the runs before."""
         # Not `stream_state`, which would put an empty bookmark into the state of streams that are only looked at.
-        state = self.tap_state.get("bookmarks", {}).get(self.name, {})
-        if not self.is_incremental or state.get("replication_key") not in (None, self.replication_key):
-            return None
-        value = state.get("replication_key_value")
-        # Never past the start of the run, also where a state was made by hand or by a clock that was wrong.
-        start = as_text(self._run.started_at)
-        return None if value is None else min(in_utc(str(value)), start)
+        mark = self.tap_state.get("bookmarks", {}).get(self.name, {}) if self.is_incremental else {}
+        return Bookmark.of(mark, self.replication_key, self._run.started_at)
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        """Whether this run reads all of it, where others read changes: the first one, and when it is due again."""
+        days = self._run.full_refresh_days
+        if not (self.is_incremental and self.resource.changed_since):
+            return False
+        is_due = days is not None and self.bookmark.is_due(self.name, days, self._run.sync.today)
+        return is_due or self.bookmark.value is None
+
+    @cached_property
+    def _first_day(self) -> date | None:
+        """The first day that this run and those before it ask for, None where that is not limited.
+
+        A table may hold rows from there on, so a whole read goes back as far, also where ``start_date`` is later now.
+        """
+        sync, before = self._run.sync, self.bookmark
+        if before.value is None or (self._is_whole and before.whole_at is None):
+            return sync.start or (sync.today - DEFAULT_HISTORY if self.resource.windows else None)
+        if not self._is_whole or before.first_day is None:
+            return before.first_day
+        return min(sync.start, before.first_day) if sync.start else None
+
+    @property
+    def older_is_not_read(self) -> bool:
+        """Whether ``start_date`` asks for older rows than those that are read, since the first run began later."""
+        start, first_day = self._run.sync.start, self._first_day
+        return start is not None and first_day is not None and start < first_day and not self._is_refreshed
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401 (the SDK's)
         """Log what the SDK says of the stream, but for its line about an error, which is told once, at the end."""
@@ -179,8 +205,10 @@ class FactorialStream(Stream):
     def walk(self) -> PartitionWalk:
         """Its partitions, begun ahead of its turn where that is possible."""
         if self._walk is None:
-            since = as_day(self.bookmark) if self.bookmark else None
-            partitions = self._run.partitions(self.resource, since, incremental=self.is_incremental)
+            value = None if self._is_whole else self.bookmark.value
+            partitions = self._run.partitions(
+                self.resource, as_day(value) if value else None, incremental=self.is_incremental, start=self._first_day
+            )
             key = self.resource.key[0] if len(self.resource.key) == 1 else None
             self._walk = self._run.fetcher.walk(self.name, key, partitions, self.resource.pagination, self._decoder)
         return self._walk
@@ -217,7 +245,8 @@ class FactorialStream(Stream):
         with self._run.progress.turn_of(self.name):
             try:
                 with self.get_record_counter() as counter, self.get_sync_timer():
-                    newest = self.bookmark
+                    newest = self.bookmark.value
+                    self._choose_version()
                     for records in self._shaped_pages():
                         written = self._within_limit(records)
                         self._write_records(written)
@@ -235,21 +264,48 @@ class FactorialStream(Stream):
                     raise
                 self._run.report.fail(self.name, str(error))  # Down to one day; other streams may be faster.
 
+    def _choose_version(self) -> None:
+        """Where changes are read between whole reads, rows carry the version of the last whole read.
+
+        So a target keeps those that did not change, until the next whole read is over.
+        """
+        if self._is_refreshed and self.emit_activate_version_messages:
+            started = int(self._run.started_at.timestamp())
+            self._stream_version = started if self._is_whole else self.bookmark.version
+
+    @property
+    def _is_refreshed(self) -> bool:
+        """Whether it is read whole from time to time, and by changes in between."""
+        return bool(self._run.full_refresh_days and self.is_incremental and self.resource.changed_since)
+
     def _finish(self, newest: str | None) -> None:
         """All rows are written: the bookmark moves, and rows that are gone may go from the table."""
-        if self.is_incremental and not self.resource.windows and not self._left_out:
-            sync, settled = self._run.sync, as_text(self._run.settled_at)
-            is_empty = newest is None and not self.rows_written and (sync.start or sync.today) <= sync.today
-            if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
-                newest = settled
-            if newest is not None:
-                self._move_bookmark(min(newest, settled))
         if left_out := self._left_out:
             self._run.report.leave_out(self.name, left_out)
-        elif self._stream_version is not None and not self.lacks_setting and not self._begins_late:
-            # Nothing is known of what has gone where nothing was read, or where days before the first were not.
-            super()._write_activate_version_message(self._stream_version)
+        else:
+            if self.is_incremental and not self.resource.windows:
+                self._finish_changes(newest)
+            if (version := self._stream_version) is not None and self._shows_what_is_gone:
+                write = super()._write_activate_version_message
+                self._run.activate(self.name, lambda: write(version))
         self._run.write_state()
+
+    @property
+    def _shows_what_is_gone(self) -> bool:
+        """Whether rows of the table that did not come, in a run without anything left out, are there no more."""
+        if self.lacks_setting or self.resource.windows:
+            return False
+        if self.is_incremental:  # Without a bookmark, nobody knows how far back the table goes.
+            return self._is_whole and (self._first_day is None or self.bookmark.value is not None)
+        return not (self.resource.since and self._run.sync.start)
+
+    def _finish_changes(self, newest: str | None) -> None:
+        sync, settled = self._run.sync, as_text(self._run.settled_at)
+        is_empty = newest is None and not self.rows_written and (sync.start or sync.today) <= sync.today
+        if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
+            newest = settled
+        if newest is not None:
+            self._move_bookmark(min(newest, settled))
 
     @property
     def _left_out(self) -> Counter[str]:
@@ -279,11 +335,6 @@ class FactorialStream(Stream):
             )
         for warning in self._shaper.warnings():
             self.logger.warning("%s: %s", self.name, warning)
-
-    @property
-    def _begins_late(self) -> bool:
-        """Whether rows from before the first day are not read."""
-        return bool(self.resource.windows or (self.resource.since and self._run.sync.start))
 
     @property
     def lacks_setting(self) -> bool:
@@ -321,6 +372,7 @@ class FactorialStream(Stream):
                 stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
             )
         self.rows_written += len(records)
+        self._run.note_rows(self.resource.path, len(records))
         self._run.progress.advance(self.name, len(records))
 
     def _newest(self, newest: str | None, records: list[dict[str, Any]]) -> str | None:
@@ -332,12 +384,14 @@ class FactorialStream(Stream):
 
     def _partition_done(self, partition: Partition) -> None:
         if self.is_incremental and partition.bookmark is not None and not self._left_out:
-            self._move_bookmark(max(partition.bookmark, self.bookmark or ""))
+            self._move_bookmark(max(partition.bookmark, self.bookmark.value or ""))
             self._run.write_state()
 
     def _move_bookmark(self, value: str) -> None:
-        self.stream_state["replication_key"] = self.replication_key
-        self.stream_state["replication_key_value"] = value
+        whole_at, version = self.bookmark.whole_at, self.bookmark.version
+        if self._is_whole:
+            whole_at, version = self._run.started_at, self._stream_version
+        Bookmark(value, self._first_day, whole_at, version).write(self.stream_state, self.replication_key)
 
     def _within_limit(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         limit = self.ABORT_AT_RECORD_COUNT

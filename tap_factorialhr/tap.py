@@ -241,13 +241,13 @@ class TapFactorialHR(Tap):
     def _sync(self) -> None:
         """Read the streams, showing how far that is, and at the end what each took."""
         run = self.sync_run
-        run.order = self._selected
         tell({stream.name: stream.privacy for stream in self._own_streams if stream.is_wanted})
-        run.progress.start(len(run.order))
+        run.begin(self._selected)
         try:
             self.sync_all()
+            run.finish()
         finally:
-            run.report.close(run.client.requests, run.client.retries)
+            run.close()
 
     def conclude(self) -> None:
         """Say how the run went.

@@ -1,0 +1,82 @@
+"""What the state keeps of a stream: how far it has been read, from where, and when it was last read whole."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from tap_factorialhr.dates import as_day, as_text, in_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """One stream's part of the state.
+
+    Attributes:
+        value: The newest change or day that has been read, None where nothing has.
+        first_day: The first day that has been asked for, None where that was not limited or is not known.
+        whole_at: When the run began that read the stream whole, from its first day on; None where none did.
+        version: The version that rows carry since then, for ACTIVATE_VERSION; None where none was needed.
+    """
+
+    value: str | None = None
+    first_day: date | None = None
+    whole_at: datetime | None = None
+    version: int | None = None
+
+    @classmethod
+    def of(cls, mark: Mapping[str, Any], replication_key: str | None, latest: datetime) -> Bookmark:
+        """The bookmark in a state that has been checked.
+
+        Args:
+            mark: What the state has of the stream, empty for none.
+            replication_key: The field that the stream's bookmarks are taken from.
+            latest: When the run began. A bookmark is never past that, also where a state was made by hand or by a
+                clock that was wrong.
+        """
+        if mark.get("replication_key") not in (None, replication_key):
+            return cls()
+        value, first_day, whole_at = (mark.get(name) for name in ("replication_key_value", "first_day", "whole_at"))
+        return cls(
+            value=None if value is None else min(in_utc(str(value)), as_text(latest)),
+            first_day=as_day(first_day) if first_day else None,
+            whole_at=datetime.fromisoformat(in_utc(whole_at)) if whole_at else None,
+            version=mark.get("version"),
+        )
+
+    def write(self, mark: MutableMapping[str, Any], replication_key: str | None) -> None:
+        """Put it into the stream's part of the state, in place of what was there of it."""
+        found = {
+            "replication_key": replication_key,
+            "replication_key_value": self.value,
+            "first_day": self.first_day.isoformat() if self.first_day else None,
+            "whole_at": as_text(self.whole_at.astimezone(UTC)) if self.whole_at else None,
+            "version": self.version,
+        }
+        for name, value in found.items():
+            if value is None:
+                mark.pop(name, None)
+            else:
+                mark[name] = value
+
+    def is_due(self, stream: str, days: int, today: date) -> bool:
+        """Whether a stream is to be read whole again.
+
+        That is once in so many days, each stream on a day of its own among them, so that not all are read whole in
+        the same run. The first time comes sooner for most, and none waits longer.
+
+        Args:
+            stream: Its name, which its day follows from.
+            days: The setting ``full_refresh_days``.
+            today: The day of the run.
+        """
+        if self.value is None or self.whole_at is None:
+            return True
+        last = self.whole_at.date()
+        since_its_day = (today.toordinal() - zlib.crc32(stream.encode())) % days
+        return today < last or (today - last).days > since_its_day

@@ -1,0 +1,129 @@
+"""Over a fortnight of simulated days, in a real PostgreSQL: what has gone leaves after a whole read, and not before."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from scripts.meltano import PROJECT
+from scripts.postgres import embedded_postgres
+from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.days import TapByDays, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import TapRunner
+    from tests.support.days import Day
+
+BY_CHANGES = {"employees": "employees/employees", "finance_contacts": "finance/contacts"}
+WHOLE = {"teams": "teams/teams"}
+DAYS = 14
+REFRESH = 4
+LOADER = PROJECT / ".meltano" / "loaders" / "target-postgres" / "venv" / "bin" / "target-postgres"
+
+pytestmark = pytest.mark.xdist_group("meltano")
+
+
+class Database:
+    """A PostgreSQL, and the loader of Meltano's into it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url = url
+        self._config = folder / "target.json"
+        self._config.write_text(
+            json.dumps(
+                {
+                    "sqlalchemy_url": url.replace("postgresql://", "postgresql+psycopg://"),
+                    "default_target_schema": "people",
+                    "hard_delete": True,
+                    "validate_records": False,
+                }
+            )
+        )
+
+    def load(self, day: Day) -> None:
+        subprocess.run(
+            [LOADER, "--config", self._config], input=day.lines, check=True, stdout=subprocess.DEVNULL, timeout=120
+        )
+
+    def rows(self, stream: str) -> dict[str, tuple[Any, ...]]:
+        """The name and the version of each row, by its id."""
+        name = {"employees": "first_name"}.get(stream, "name")
+        query = sql.SQL("SELECT id, {}, _sdc_table_version FROM people.{}")
+        with psycopg.connect(self._url) as connection:
+            found = connection.execute(query.format(sql.Identifier(name), sql.Identifier(stream))).fetchall()
+        return {row[0]: row[1:] for row in found}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    # Beside pytest's own directories, which nobody else may pass through.
+    with TemporaryDirectory() as data, embedded_postgres(Path(data) / "postgres") as url:
+        yield Database(url, tmp_path)
+
+
+def company_rows(sandbox: Sandbox, stream: str) -> dict[str, str]:
+    """The name of each row, by its id, as the company has them now."""
+    path, name = (BY_CHANGES | WHOLE)[stream], {"employees": "first_name"}.get(stream, "name")
+    return {str(row["id"]): row[name] for row in sandbox.company.rows(path)}
+
+
+def live_through_a_day(sandbox: Sandbox, number: int, chance: random.Random) -> None:
+    """Rows are added, changed and deleted, and some change without their time stamp."""
+    company = sandbox.company
+    for stream, path in (BY_CHANGES | WHOLE).items():
+        name = {"employees": "first_name"}.get(stream, "name")
+        dated(company.add(path, **{name: f"added on day {number}"}), number)
+        for told, night in ((f"changed on day {number}", number), ("changed in silence", -9)):
+            row = chance.choice(company.rows(path)[:-1])
+            dated(company.touch(path, row["id"], **{name: told}), night)
+        company.delete(path, chance.choice(company.rows(path)[:-1])["id"])
+
+
+def dated(row: dict[str, Any], night: int) -> None:
+    """Let a row have changed in the night before a day, where it says when it did."""
+    if "updated_at" in row:
+        row["updated_at"] = stamp(night)
+
+
+def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database: Database) -> None:
+    chance = random.Random(14)
+    seen: dict[str, list[int]] = {stream: [] for stream in BY_CHANGES}
+    with Sandbox(Company(employees=30)) as sandbox:
+        for path in (BY_CHANGES | WHOLE).values():
+            for row in sandbox.company.rows(path):
+                dated(row, -30)
+        by_days = TapByDays(sandbox, full_refresh_days=REFRESH, emit_activate_version_messages=True)
+        catalog = tap.catalog({}, *BY_CHANGES, *WHOLE)
+        before: dict[str, dict[str, tuple[Any, ...]]] = {}
+        for number in range(DAYS):
+            if number:
+                live_through_a_day(sandbox, number, chance)
+            day = by_days.run(number, catalog)
+            database.load(day)
+            for stream in (*BY_CHANGES, *WHOLE):
+                table, now = database.rows(stream), company_rows(sandbox, stream)
+                if stream in WHOLE or stream in day.whole_streams:
+                    assert {key: name for key, (name, _) in table.items()} == now, (number, stream)
+                    if stream in seen:
+                        seen[stream].append(number)
+                else:
+                    assert table.keys() >= {*before[stream], *now}, (number, stream)
+                    assert len({version for _, version in table.values()}) == 1, (number, stream)
+                    assert {key for key, (name, _) in table.items() if name == f"changed on day {number}"} == {
+                        key for key, name in now.items() if name == f"changed on day {number}"
+                    }
+                before[stream] = table
+    for days in seen.values():
+        assert days[0] == 0
+        assert len(days) >= 1 + DAYS // REFRESH
+        assert len(days) < DAYS // 2
