@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "export-dbt": ("tap_factorialhr.commands.export_dbt", "Write the privacy classes of all fields for dbt."),
     "login": ("tap_factorialhr.commands.login", "Log in with OAuth, and keep the session."),
     "plugin": ("tap_factorialhr.commands.plugin", "Print a plugin definition for Meltano."),
 }
@@ -43,7 +44,7 @@ def choose(singer: click.Command, arguments: Sequence[str]) -> tuple[click.Comma
         found: click.Command = import_module(COMMANDS[arguments[place]][0]).command
         return found, [*arguments[:place], *arguments[place + 1 :]]
     # The mark keeps click from filling the lines.
-    lines = [f"  {name:<6} {help_}" for name, (_, help_) in COMMANDS.items()]
+    lines = [f"  {name:<10} {help_}" for name, (_, help_) in COMMANDS.items()]
     singer.epilog = "\n".join(("\b", "Commands of its own, each with --help:", *lines)) if lines else None
     return singer, list(arguments)
 

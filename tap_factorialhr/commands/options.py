@@ -50,7 +50,7 @@ def settings_of(config: Any) -> dict[str, Any]:  # noqa: ANN401 (a private type 
     Raises:
         ConfigError: One of them is unknown, of the wrong kind, or no address.
     """
-    with _without_traces():
+    with without_traces():
         tap = TapFactorialHR(
             config=config.config if config else {},
             parse_env_config=bool(config and config.parse_env),
@@ -73,7 +73,7 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_traces() -> Iterator[None]:
+def without_traces() -> Iterator[None]:
     """Keep the SDK from logging how it reads the settings, and from handling signals as in a run."""
     before = logging.root.manager.disable
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -101,6 +101,11 @@ class RowPrivacy:
         """How many declared fields of each class are hashed."""
         return self._counted(Treatment.HASH)
 
+    @property
+    def hashed_fields(self) -> frozenset[str]:
+        """The fields that records have hashes of."""
+        return frozenset(path for path, treatment in self._treatments.items() if treatment is Treatment.HASH)
+
     def check_keys(self, stream: str, keys: Iterable[str], replication_key: str | None) -> None:
         """See that a catalog makes no key of what is dropped, and takes no bookmarks from hashes.
 
