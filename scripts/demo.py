@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from scripts.meltano import PROJECT, MeltanoProject, NotInstalledError
+from tap_factorialhr.streams import FactorialStream
+from tap_factorialhr.tap import TapFactorialHR
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDER = PROJECT / ".demo"
 SCHEMA = "factorialhr_demo"
+DROPPED = ["special_category"]
+"""The first recipe of docs/privacy.md."""
 EMPLOYEES = 50
 LAST_LINES = 15
 
@@ -68,10 +74,12 @@ def demo() -> None:
         move(sandbox, url)
         seconds = time.monotonic() - began
         counts = row_counts(url)
+        left = columns(url)
         requests = len(sandbox.requests)
     if not counts:
         raise DemoError("there is not one table in PostgreSQL")
     show(counts)
+    show_what_is_left_out(left)
     rows = sum(counts.values())
     print(f"\n{rows:,} rows in {len(counts)} tables, {requests} requests, {seconds:.0f} seconds.")
     print("Run `make demo` again, and only what changed is read where the API lets us ask for that.")
@@ -88,6 +96,7 @@ def move(sandbox: Sandbox, url: str) -> None:
         "TAP_FACTORIALHR_BASE_URL": sandbox.base_url,
         "TAP_FACTORIALHR_API_KEY": sandbox.api_key,
         "TAP_FACTORIALHR_INTEGRATION_UUIDS": json.dumps(sandbox.company.integration_uuids),
+        "TAP_FACTORIALHR_DROP_CLASSES": json.dumps(DROPPED),
         "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
         "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": SCHEMA,
     }
@@ -118,6 +127,17 @@ def row_counts(url: str, schema: str = SCHEMA) -> dict[str, int]:
         }
 
 
+def columns(url: str, schema: str = SCHEMA) -> set[tuple[str, str]]:
+    """The columns of a schema: table and name."""
+    import psycopg  # noqa: PLC0415
+
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = %s", [schema]
+        )
+        return {(str(table), str(column)) for table, column in found.fetchall()}
+
+
 def count(connection: psycopg.Connection, query: psycopg.sql.Composed) -> int:
     """The one number that a query answers."""
     row = connection.execute(query).fetchone()
@@ -132,6 +152,21 @@ def show(counts: dict[str, int]) -> None:
     print(f"\n{'table':<{width}} {'rows':>8}    {'table':<{width}} {'rows':>8}")
     for left, right in zip(lines[:half], [*lines[half:], ""], strict=False):
         print(f"{left}    {right}".rstrip())
+
+
+def show_what_is_left_out(left: set[tuple[str, str]]) -> None:
+    """Print how many fields of which class the tap left out, and that PostgreSQL has none of them."""
+    logging.disable(logging.INFO)
+    streams = TapFactorialHR(config={"drop_classes": DROPPED}, validate_config=False).streams
+    privacy = {name: stream.privacy for name, stream in streams.items() if isinstance(stream, FactorialStream)}
+    by_class = sum((one.dropped() for one in privacy.values()), Counter())
+    print(f"\nLeft out, since drop_classes is {json.dumps(DROPPED)} (docs/privacy.md):")
+    width = max(map(len, by_class))
+    for privacy_class, fields in sorted(by_class.items()):
+        print(f"{privacy_class:<{width}} {fields:>8} fields")
+    dropped = {(name, field.partition(".")[0]) for name, one in privacy.items() for field in one.dropped_fields}
+    kept_by_others = {(name, field) for name, field in dropped if field in privacy[name].output["properties"]}
+    print(f"Columns of these in PostgreSQL: {len((dropped - kept_by_others) & left)}")
 
 
 if __name__ == "__main__":

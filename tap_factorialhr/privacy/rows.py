@@ -95,11 +95,16 @@ class RowPrivacy:
 
     def dropped(self) -> Counter[str]:
         """How many declared fields of each class are dropped."""
-        return self._counted(Treatment.DROP)
+        return self._counted(self.dropped_fields)
 
     def hashed(self) -> Counter[str]:
         """How many declared fields of each class are hashed."""
-        return self._counted(Treatment.HASH)
+        return self._counted(self.hashed_fields)
+
+    @property
+    def dropped_fields(self) -> frozenset[str]:
+        """The fields that are not in records."""
+        return frozenset(path for path, treatment in self._treatments.items() if treatment is Treatment.DROP)
 
     @property
     def hashed_fields(self) -> frozenset[str]:
@@ -228,12 +233,8 @@ class RowPrivacy:
             walked |= {name: schema for name, schema in {**given, **known}.items() if name in dropped}
         return walked
 
-    def _counted(self, treatment: Treatment) -> Counter[str]:
-        return Counter(
-            fact.privacy_class if (fact := self._facts.get(path)) else _NO_CLASS
-            for path, one in self._treatments.items()
-            if one is treatment
-        )
+    def _counted(self, paths: Iterable[str]) -> Counter[str]:
+        return Counter(fact.privacy_class if (fact := self._facts.get(path)) else _NO_CLASS for path in paths)
 
     def _is_emptied(self) -> bool:
         """Whether it lost fields, and nothing but keys, references and time stamps is left."""
