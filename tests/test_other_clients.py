@@ -32,8 +32,8 @@ EVER = {"start_on": "2000-01-01", "end_on": "2100-01-01"}
 SINCE = "2000-01-01"
 
 
-def ask(package: str, script: str, asked: dict[str, Any], **env: str) -> dict[str, Any]:
-    """Run a client's script in the client's environment."""
+def ask(package: str, script: str, asked: list[dict[str, Any]], **env: str) -> list[dict[str, Any]]:
+    """Run a client's script in the client's environment, once for all that is asked: its imports are dear."""
     python = python_of(package)
     if not python.exists():
         pytest.skip(f"{package} is not there: make .clients/.installed")
@@ -47,7 +47,7 @@ def ask(package: str, script: str, asked: dict[str, Any], **env: str) -> dict[st
         env={name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | env,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: list[dict[str, Any]] = json.loads(done.stdout)
     return answer
 
 
@@ -115,57 +115,45 @@ def as_texts(rows: Any) -> list[str]:
     return sorted({json.dumps(row, sort_keys=True) for row in rows})
 
 
-@pytest.fixture(scope="module")
-def tidy() -> Iterator[Sandbox]:
-    with Sandbox(Company(employees=60)) as sandbox:
-        yield sandbox
-
-
-def test_factorials_own_client_reads_every_resource_to_the_last_row(tidy: Sandbox) -> None:
-    listings = parents(tidy.company)
-    reads = {
-        resource: [given | opened(resource) for given in listings.get(resource, [{}])]
-        for resource in tidy.company.resources
+def bought(sandbox: Sandbox) -> str:
+    """The access token that a refresh token buys; the client has no refreshing of its own."""
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": sandbox.oauth.issue_tokens()["refresh_token"],
+        "client_id": sandbox.oauth.client_id,
+        "client_secret": sandbox.oauth.client_secret,
     }
-    asked = {"base_url": tidy.base_url, "api_key": tidy.api_key, "reads": reads}
-    found = ask("factorial-api-client", "official.py", asked)
+    answer = requests.post(f"{sandbox.base_url}/oauth/token", data=form, timeout=10).json()
+    return str(answer["access_token"])
+
+
+def test_factorials_own_client_reads_every_resource_to_the_last_row() -> None:
+    with Sandbox(Company(60)) as tidy, Sandbox(Company(60, untidy=True)) as untidy:
+        company, listings = tidy.company, parents(tidy.company)
+        everything = {
+            resource: [given | opened(resource) for given in listings.get(resource, [{}])]
+            for resource in company.resources
+        }
+        # Without the parameters that open fields, those of them that are lists and objects must not be null.
+        closed = {resource: listings.get(resource, [{}]) for resource in queries.SHOWS}
+        some: dict[str, Listings] = {"contracts/contracts": [{}]}
+        key = {"base_url": tidy.base_url, "api_key": tidy.api_key}
+        asked = [
+            {**key, "reads": everything},
+            {**key, "reads": closed},
+            {"base_url": tidy.base_url, "token": bought(tidy), "reads": some},
+            {"base_url": untidy.base_url, "api_key": untidy.api_key, "reads": some},
+        ]
+        found, by_default, by_token, broken = ask("factorial-api-client", "official.py", asked)
     assert len(found) == 169
     assert {resource: rows for resource, rows in found.items() if isinstance(rows, str)} == {}
     for resource, rows in found.items():
-        assert as_texts(rows) == as_texts(tidy.company.rows(resource)), resource
-
-
-def test_factorials_own_client_reads_what_it_is_shown_by_default(tidy: Sandbox) -> None:
-    """Without the parameters that open fields, those of them that are lists and objects must not be null."""
-    listings = parents(tidy.company)
-    reads = {resource: listings.get(resource, [{}]) for resource in queries.SHOWS}
-    found = ask(
-        "factorial-api-client", "official.py", {"base_url": tidy.base_url, "api_key": tidy.api_key, "reads": reads}
-    )
-    assert {resource: type(rows) for resource, rows in found.items()} == dict.fromkeys(queries.SHOWS, list)
-    assert all(found.values())
-
-
-def test_factorials_own_client_takes_what_a_refresh_token_buys(tidy: Sandbox) -> None:
-    """The client has no refreshing of its own: its documentation has the token handed in."""
-    form = {
-        "grant_type": "refresh_token",
-        "refresh_token": tidy.oauth.issue_tokens()["refresh_token"],
-        "client_id": tidy.oauth.client_id,
-        "client_secret": tidy.oauth.client_secret,
-    }
-    answer = requests.post(f"{tidy.base_url}/oauth/token", data=form, timeout=10).json()
-    asked = {"base_url": tidy.base_url, "token": answer["access_token"], "reads": {"employees/employees": [{}]}}
-    found = ask("factorial-api-client", "official.py", asked)
-    assert as_texts(found["employees/employees"]) == as_texts(tidy.company.rows("employees/employees"))
-
-
-def test_an_untidy_company_breaks_factorials_own_client() -> None:
-    """So that the tests above are known to see what they look for."""
-    with Sandbox(Company(employees=60, untidy=True)) as sandbox:
-        asked = {"base_url": sandbox.base_url, "api_key": sandbox.api_key, "reads": {"contracts/contracts": [{}]}}
-        found = ask("factorial-api-client", "official.py", asked)
-    assert "None is not a valid" in found["contracts/contracts"]
+        assert as_texts(rows) == as_texts(company.rows(resource)), resource
+    assert {resource: type(rows) for resource, rows in by_default.items()} == dict.fromkeys(queries.SHOWS, list)
+    assert all(by_default.values())
+    assert as_texts(by_token["contracts/contracts"]) == as_texts(company.rows("contracts/contracts"))
+    # So that all this is known to see what it looks for.
+    assert "None is not a valid" in broken["contracts/contracts"]
 
 
 # --- factorialhr
@@ -178,21 +166,21 @@ def earlier() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def read_with_factorialhr(sandbox: Sandbox, name: str, **arguments: Any) -> None:
-    """Read all there is, and compare."""
+def read_with_factorialhr(sandbox: Sandbox, *authentications: dict[str, Any]) -> None:
+    """Read all there is with each authentication, and compare."""
     # The client asks for new tokens on the host's standard port, whatever the port of the API.
     with proxy_to(f"127.0.0.1:{sandbox.port}") as proxy:
-        asked = {"base_url": "http://127.0.0.1", "auth": {"name": name, **arguments}}
-        found = ask("factorialhr", "factorialhr_client.py", asked, HTTP_PROXY=proxy)
+        asked = [{"base_url": "http://127.0.0.1", "auth": auth} for auth in authentications]
+        answers = ask("factorialhr", "factorialhr_client.py", asked, HTTP_PROXY=proxy)
     company = sandbox.company
     expected = {
         "employees/employees": company.rows("employees/employees"),
         "timeoff/leaves": [row for row in company.rows("timeoff/leaves") if not row.get("deleted_at")],
         "attendance/shifts": company.rows("attendance/shifts"),
     }
-    assert {resource: [row["id"] for row in rows] for resource, rows in found.items()} == {
-        resource: [row["id"] for row in rows] for resource, rows in expected.items()
-    }
+    ids = {resource: [row["id"] for row in rows] for resource, rows in expected.items()}
+    for found in answers:
+        assert {resource: [row["id"] for row in rows] for resource, rows in found.items()} == ids
 
 
 def session(sandbox: Sandbox, *, age: timedelta = timedelta()) -> dict[str, str]:
@@ -208,25 +196,19 @@ def session(sandbox: Sandbox, *, age: timedelta = timedelta()) -> dict[str, str]
     }
 
 
-def test_factorialhr_reads_with_a_key(earlier: Sandbox) -> None:
-    read_with_factorialhr(earlier, "ApiKeyAuth", api_key=earlier.api_key)
-
-
-def test_factorialhr_reads_with_an_access_token(earlier: Sandbox) -> None:
-    read_with_factorialhr(earlier, "AccessTokenAuth", access_token=earlier.oauth.issue_access_token())
-
-
-def test_factorialhr_reads_with_a_refresh_token(earlier: Sandbox) -> None:
-    before = earlier.oauth.refreshes
-    read_with_factorialhr(earlier, "RefreshTokenAuth", **session(earlier, age=timedelta(hours=2)))
-    assert earlier.oauth.refreshes == before + 1
-
-
-def test_factorialhr_reads_with_a_file_and_keeps_the_session_there(earlier: Sandbox, tmp_path: Path) -> None:
-    file, before = tmp_path / "tokens.json", earlier.oauth.refreshes
-    read_with_factorialhr(earlier, "RefreshTokenAuthFile", file=str(file), **session(earlier, age=timedelta(hours=2)))
-    read_with_factorialhr(earlier, "RefreshTokenAuthFile", file=str(file))
-    assert earlier.oauth.refreshes == before + 1
+def test_factorialhr_reads_with_each_of_its_authentications(earlier: Sandbox, tmp_path: Path) -> None:
+    file, before = str(tmp_path / "tokens.json"), earlier.oauth.refreshes
+    two_hours = timedelta(hours=2)
+    read_with_factorialhr(
+        earlier,
+        {"name": "ApiKeyAuth", "api_key": earlier.api_key},
+        {"name": "AccessTokenAuth", "access_token": earlier.oauth.issue_access_token()},
+        {"name": "RefreshTokenAuth", **session(earlier, age=two_hours)},
+        {"name": "RefreshTokenAuthFile", "file": file, **session(earlier, age=two_hours)},
+        {"name": "RefreshTokenAuthFile", "file": file},
+    )
+    assert earlier.oauth.refreshes == before + 2
+    assert earlier.oauth.invalid_grants == 0
 
 
 def grow_older(file: Path) -> None:
@@ -254,17 +236,16 @@ def test_factorialhr_and_the_tap_go_on_with_each_others_token_file(
         assert done.code == 0, done.stderr
         assert len(done.records["teams"]) == len(earlier.company.rows("teams/teams"))
 
+    read = {"name": "RefreshTokenAuthFile", "file": str(file)}
     run(config | login)  # The tap makes the file, which takes the first renewal.
-    read_with_factorialhr(earlier, "RefreshTokenAuthFile", file=str(file))
     assert earlier.oauth.refreshes == before + 1
     grow_older(file)
-    read_with_factorialhr(earlier, "RefreshTokenAuthFile", file=str(file))
+    read_with_factorialhr(earlier, read)
     assert earlier.oauth.refreshes == before + 2
     run(config)  # From here on the file is the other client's.
     assert earlier.oauth.refreshes == before + 2
     grow_older(file)
     run(config)
-    assert earlier.oauth.refreshes == before + 3
-    read_with_factorialhr(earlier, "RefreshTokenAuthFile", file=str(file))
+    read_with_factorialhr(earlier, read)
     assert earlier.oauth.refreshes == before + 3
     assert earlier.oauth.invalid_grants == 0

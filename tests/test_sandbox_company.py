@@ -65,8 +65,8 @@ def promises_broken_by(company: Company) -> set[str]:
 
 
 def test_a_company_keeps_the_promises_of_the_document_unless_it_is_untidy() -> None:
-    assert promises_broken_by(Company(60)) == set()
-    broken = promises_broken_by(Company(60, untidy=True))
+    assert promises_broken_by(Company(25)) == set()
+    broken = promises_broken_by(Company(25, untidy=True))
     assert "contracts/contracts schedule: enum" in broken
     assert "trainings/trainings author_id: type" in broken
     assert "ats/feedbacks evaluation_form_answers: type" in broken

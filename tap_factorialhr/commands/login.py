@@ -225,7 +225,7 @@ def _code(
         try:
             return request, _answered(request, options, listener)
         except ChallengeRefusedError:
-            click.echo("The server refuses the request, perhaps for its PKCE challenge; once more without.", err=True)
+            click.echo("The server refuses the request, perhaps its PKCE challenge; now without.", err=True)
     request = AuthorizationRequest(page, settings["client_id"], redirect_uri, verifier=None)
     return request, _answered(request, options, listener)
 
@@ -301,8 +301,8 @@ def _say_what_to_set(settings: Mapping[str, Any]) -> None:
         if value:
             click.echo(f"  {name:<14} {value}")
     if others := [name for name in _OTHER_CREDENTIALS if settings.get(name)]:
-        click.echo(f"Take out of the settings: {', '.join(others)}. The session takes their place.")
-    click.echo("client_id and client_secret are kept with the session, and may stay in the settings.")
+        click.echo(f"\nTake out of them, since the session takes its place: {', '.join(others)}")
+    click.echo("\nclient_id and client_secret are kept with the session, and may stay in them.")
 
 
 # Ctrl-C

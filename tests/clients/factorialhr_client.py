@@ -3,9 +3,9 @@
 It is under the GPL: it runs as a program of its own, and nothing of it is copied. It knows version 2026-04-01 of the
 API, in which ids are integers.
 
-Takes JSON on stdin: `base_url`, and `auth` with the name of one of the client's four classes and its arguments (for
-`RefreshTokenAuthFile`, either those or the `file` alone, which is then read). Gives JSON on stdout: for each resource
-the rows, as the client's models write them.
+Takes a list in JSON on stdin, each with `base_url`, and `auth` with the name of one of the client's four classes and
+its arguments (for `RefreshTokenAuthFile`, either those or the `file` alone, which is then read). Gives a list in JSON
+on stdout: for each resource the rows, as the client's models write them.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ async def read(base_url: str, auth: Any) -> dict[str, list[Any]]:
     return {name: [row.model_dump(mode="json") for row in response.data()] for name, response in found.items()}
 
 
-def main() -> None:
-    """Read what stdin asks for."""
-    asked = json.load(sys.stdin)
-    json.dump(asyncio.run(read(asked["base_url"], authentication(**asked["auth"]))), sys.stdout)
-
-
 if __name__ == "__main__":
-    main()
+    jobs = json.load(sys.stdin)
+    json.dump([asyncio.run(read(job["base_url"], authentication(**job["auth"]))) for job in jobs], sys.stdout)

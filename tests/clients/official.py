@@ -1,7 +1,8 @@
 """Read resources with the official client, `factorial-api-client`, in an environment of its own.
 
-Takes JSON on stdin: `base_url`; `api_key` or `token`; `reads`, which for each `<domain>/<resource>` lists the arguments
-of each listing. Gives JSON on stdout: for each resource the rows, as the client's models write them, or the error.
+Takes a list in JSON on stdin, each with `base_url`; `api_key` or `token`; `reads`, which for each `<domain>/<resource>`
+lists the arguments of each listing. Gives a list in JSON on stdout: for each resource the rows, as the client's models
+write them, or the error.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ def fitting(value: Any, hint: Any) -> Any:
     return value
 
 
-def main() -> None:
-    """Read what stdin asks for."""
-    asked = json.load(sys.stdin)
+def read(asked: dict[str, Any]) -> dict[str, Any]:
+    """What one of the items asks for."""
     login = {name: asked[name] for name in ("api_key", "token") if name in asked}
     client = FactorialClient(base_url=asked["base_url"], **login)
     found: dict[str, Any] = {}
@@ -46,8 +46,8 @@ def main() -> None:
             found[resource] = rows(client, resource, listings)
         except Exception as error:  # noqa: BLE001 - each resource is told of, whatever goes wrong with one
             found[resource] = f"{type(error).__name__}: {error}"
-    json.dump(found, sys.stdout)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    json.dump([read(asked) for asked in json.load(sys.stdin)], sys.stdout)

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from typing import Any
-from urllib.parse import urljoin
-
-import requests
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urljoin
+from urllib.request import Request, urlopen
 
 FLAGS = (
     "--headless",
@@ -32,13 +33,15 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 
 def press_by_http(address: str, button: str) -> str:
     """Press a button of the page, as a browser would; gives the text of the page that it leads to."""
-    page = requests.get(address, timeout=10)
-    action = re.search(r'<form method="post" action="([^"]*)">', page.text)
+    with urlopen(address, timeout=10) as answer:
+        page = answer.read().decode()
+    action = re.search(r'<form method="post" action="([^"]*)">', page)
     if not action:  # Sent back without a question.
-        return page.text
-    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page.text)
+        return str(page)
+    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
     form = {name: html.unescape(value) for name, value in fields} | {"decision": button}
-    return requests.post(urljoin(page.url, action.group(1)), data=form, timeout=10).text
+    with urlopen(urljoin(address, action.group(1)), urlencode(form).encode(), timeout=10) as answer:
+        return str(answer.read().decode())
 
 
 class WebDriver:
@@ -52,9 +55,14 @@ class WebDriver:
         self._session = f"/session/{self._ask('POST', '/session', capabilities=capabilities)['sessionId']}"
 
     def _ask(self, method: str, path: str, **body: Any) -> Any:
-        answer = requests.request(
-            method, f"{self._url}{self._session}{path}", json=body if method == "POST" else None, timeout=60
-        ).json()["value"]
+        content = json.dumps(body).encode() if method == "POST" else None
+        headers = {"Content-Type": "application/json"}
+        request = Request(f"{self._url}{self._session}{path}", content, headers, method=method)
+        try:
+            with urlopen(request, timeout=60) as response:
+                answer = json.load(response)["value"]
+        except HTTPError as error:
+            answer = json.load(error)["value"]
         if isinstance(answer, dict) and "error" in answer:
             raise RuntimeError(f"{answer['error']}: {answer['message']}")
         return answer
@@ -105,7 +113,7 @@ def main(arguments: list[str]) -> None:
     """Do what the command line says."""
     button = "deny" if "--deny" in arguments else "allow"
     press = press_in_chromium if "--chromium" in arguments else press_by_http
-    print(press(arguments[-1], button))
+    press(arguments[-1], button)
 
 
 if __name__ == "__main__":
