@@ -32,6 +32,7 @@ PIPELINE = PROJECT / ".pipeline" / "bin"
 GRACE = 60.0
 """Seconds that the loader has to store what it was given, when a run is to end early."""
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+_ERROR_LINE = re.compile(r"([^|]*\| *(?:ERROR|CRITICAL) *\|[^|]*\|)(.*)")
 _ERROR_NAME = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Violation)\b")
 
 
@@ -208,9 +209,12 @@ def _tell(log: IO[str], into: Transfer) -> None:
 
 
 def _tell_target(log: IO[str]) -> None:
-    """Pass the target's log on, without what stands below a line: there an error may show the row that it is about."""
+    """Pass the target's log on, without the words of errors and what stands below: there may be the row that failed."""
     for line in log:
-        if _LOG_LINE.match(line):
+        if error := _ERROR_LINE.match(line):
+            found = _ERROR_NAME.search(error[2])
+            sys.stderr.write(f"{error[1]} {found.group() if found else 'an error'}\n")
+        elif _LOG_LINE.match(line):
             sys.stderr.write(line)
         elif found := _ERROR_NAME.match(line):
             sys.stderr.write(f"{found.group()}\n")

@@ -121,7 +121,8 @@ def test_what_an_error_of_the_target_shows_of_a_row_goes_nowhere(
         tmp_path,
         "",
         """
-print("2026-11-25 01:00:00,000 | ERROR | target-postgres | it failed", file=sys.stderr)
+print("2026-11-25 01:00:00,000 | INFO | target-postgres | it began", file=sys.stderr)
+print("2026-11-25 01:00:00,000 | ERROR | target-postgres | (psycopg.DataError) no date: Ada Lovelace", file=sys.stderr)
 print("Traceback (most recent call last):", file=sys.stderr)
 print("sqlalchemy.exc.IntegrityError: (psycopg.errors.NotNullViolation) Ada Lovelace", file=sys.stderr)
 print("DETAIL:  Failing row contains (1, Ada Lovelace).", file=sys.stderr)
@@ -131,7 +132,8 @@ sys.exit(1)
     with pytest.raises(TransferError):
         move(commands, [])
     shown = capsys.readouterr().err
-    assert "it failed" in shown
+    assert "it began" in shown
+    assert "target-postgres | psycopg.DataError\n" in shown
     assert "sqlalchemy.exc.IntegrityError" in shown
     assert "Lovelace" not in shown
 
