@@ -121,8 +121,8 @@ def login(own: Sandbox, tmp_path: Path) -> Login:
 
 def page_in(process: subprocess.Popen[str]) -> str:
     """The address that a process asks to open; it listens for the answer by then."""
-    assert process.stderr
-    return next(line.strip() for line in process.stderr if line.startswith("  http"))
+    assert process.stdout
+    return next(line.strip() for line in process.stdout if line.startswith("  http"))
 
 
 def last_line(said: str) -> str:
@@ -192,6 +192,18 @@ def test_a_code_can_be_pasted(login: Login) -> None:
     shown = re.search(r'<code id="code">([^<]+)</code>', browser.press_by_http(page_in(process), "allow"))
     assert shown
     out, errors = process.communicate(f"  {shown.group(1)} \n", timeout=30)
+    code, said = login.judged(process.returncode, out + errors)
+    assert code == 0, said
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+def test_a_code_can_be_pasted_where_the_browser_does_not_come_back(login: Login) -> None:
+    """As from another machine, whose browser looks for the address there and finds nothing."""
+    process = login.start()
+    asked = {name: values[0] for name, values in parse_qs(urlsplit(page_in(process)).query).items()}
+    issued = login.sandbox.oauth.issue_code(asked["redirect_uri"], asked["code_challenge"])
+    address = f"{asked['redirect_uri']}?code={issued}&state={asked['state']}\n"
+    out, errors = process.communicate(f"\n{address}", timeout=30)
     code, said = login.judged(process.returncode, out + errors)
     assert code == 0, said
     assert login.sandbox.oauth.accepts(login.kept["access_token"])

@@ -148,7 +148,7 @@ def _answer(name: str, question: str, *, is_hidden: bool) -> str:
     if not sys.stdin.isatty():
         place = ", or --token-file" if name == "token_file" else ""
         raise ConfigError(f"{name} is not set, and there is nobody to ask: set it in the settings{place}")
-    answer: str = click.prompt(question, hide_input=is_hidden, err=True)
+    answer: str = click.prompt(question, hide_input=is_hidden)
     return answer.strip()
 
 
@@ -220,12 +220,14 @@ def _code(
     """
     page = options.page or f"{str(settings['base_url']).rstrip('/')}/oauth/authorize"
     redirect_uri = listener.redirect_uri if listener else options.redirect_uri
+    if listener and _may_read_stdin():
+        listener.take_lines(sys.stdin)
     request = AuthorizationRequest(page, settings["client_id"], redirect_uri)
     if options.pkce:
         try:
             return request, _answered(request, options, listener)
         except ChallengeRefusedError:
-            click.echo("The server refuses the request, perhaps its PKCE challenge; now without.", err=True)
+            click.echo("The server refuses the request, perhaps its PKCE challenge; now without.")
     request = AuthorizationRequest(page, settings["client_id"], redirect_uri, verifier=None)
     return request, _answered(request, options, listener)
 
@@ -235,26 +237,31 @@ def _answered(request: AuthorizationRequest, options: Options, listener: Loopbac
     click.echo(
         "The page to log in on opens in your browser. If it does not, open it yourself:"
         if is_opened
-        else "Open this page in a browser, and let the application in:",
-        err=True,
+        else "Open this page in a browser, and let the application in:"
     )
-    click.echo(f"\n  {request.url}\n", err=True)
+    click.echo(f"\n  {request.url}\n")
     if is_opened:
         # In a thread, because some browsers come back when they are closed.
         threading.Thread(target=_open, args=(request.url,), daemon=True).start()
     if listener:
-        click.echo(f"Waiting for the answer on {listener.redirect_uri} ...", err=True)
-        return request.code_of(listener.wait(options.wait))
+        click.echo(f"Waiting for the answer on {listener.redirect_uri}")
+        click.echo("(or paste here the address at which the browser ends up)")
+        answer = listener.wait(options.wait)
+        return request.code_in(answer) if isinstance(answer, str) else request.code_of(answer)
     if request.redirect_uri == OUT_OF_BAND:
         question = "Paste the code that the page shows"
     else:
         question = "Paste the address at which the browser ends up, or the code in it"
-    return request.code_in(_pasted(question))
+    click.echo(f"{question}: ", nl=False)
+    return request.code_in(sys.stdin.readline())
 
 
-def _pasted(question: str) -> str:
-    click.echo(f"{question}: ", nl=False, err=True)
-    return sys.stdin.readline()
+def _may_read_stdin() -> bool:
+    """Whether reading what is typed would not stop the process, as it does one in the background of a terminal."""
+    try:
+        return not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):
+        return False
 
 
 def _can_open_a_browser() -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TextIO
 from urllib.parse import parse_qsl, urlsplit
 
 from tap_factorialhr.errors import ConfigError, SessionError
@@ -46,7 +47,7 @@ class LoopbackListener:
 
     def __init__(self, redirect_uri: str) -> None:
         self._parts = urlsplit(redirect_uri)
-        self._answers: queue.Queue[dict[str, str]] = queue.Queue()
+        self._answers: queue.Queue[dict[str, str] | str] = queue.Queue()
 
     def __enter__(self) -> Self:
         """Begin to listen.
@@ -83,14 +84,28 @@ class LoopbackListener:
             return self._parts.geturl()
         return self._parts._replace(netloc=f"{self._parts.hostname}:{self._server.server_port}").geturl()
 
-    def wait(self, seconds: float) -> dict[str, str]:
-        """The parameters with which the browser comes back.
+    def take_lines(self, source: TextIO) -> None:
+        """Take what is typed or pasted for an answer as well, from now on.
+
+        Args:
+            source: Where it comes from, line by line.
+        """
+        threading.Thread(target=self._take_lines, args=(source,), daemon=True).start()
+
+    def _take_lines(self, source: TextIO) -> None:
+        with contextlib.suppress(OSError, ValueError):  # It has been closed, or holds what is no text.
+            for line in source:
+                if line.strip():
+                    self._answers.put(line)
+
+    def wait(self, seconds: float) -> dict[str, str] | str:
+        """What comes first: the parameters with which the browser comes back, or a line.
 
         Args:
             seconds: How long to wait.
 
         Raises:
-            SessionError: It has not come by then.
+            SessionError: Nothing has come by then.
         """
         try:
             return self._answers.get(timeout=seconds)
@@ -100,7 +115,7 @@ class LoopbackListener:
 
 class _Handler(BaseHTTPRequestHandler):
     path_expected: str
-    answers: queue.Queue[dict[str, str]]
+    answers: queue.Queue[dict[str, str] | str]
 
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
