@@ -178,6 +178,12 @@ def _nearest(version: str) -> Path:
 
 
 @cache
+def newest_version() -> str:
+    """The newest version of which there is a document."""
+    return max(file.stem for file in DOCUMENTS.glob("[0-9]*.json"))
+
+
+@cache
 def load(version: str = DEFAULT_VERSION) -> Document:
     """The document for a version of the API (a date such as ``2026-10-01``), read once a process.
 

@@ -16,7 +16,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_factorialhr import checks, stream_maps
+from tap_factorialhr import checks, stream_maps, support
 from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.privacy.maps import check_stream_maps
@@ -103,7 +103,7 @@ class TapFactorialHR(Tap):
         Raises:
             ConfigError: One is for a dropped field, or nothing can be made of it.
         """
-        privacy = {stream.name: stream.privacy for stream in self._own_streams}
+        privacy = {stream.name: stream.privacy for stream in self.own_streams}
         check_stream_maps(self.config.get("stream_maps") or {}, privacy)
         try:
             super().setup_mapper()
@@ -113,12 +113,13 @@ class TapFactorialHR(Tap):
             raise stream_maps.mistake(error, self.config, self.catalog) from None
 
     @property
-    def _own_streams(self) -> list[FactorialStream]:
+    def own_streams(self) -> list[FactorialStream]:
+        """The streams, selected or not."""
         return [stream for stream in self.streams.values() if isinstance(stream, FactorialStream)]
 
     @property
     def _selected(self) -> list[FactorialStream]:
-        return [stream for stream in self._own_streams if stream.selected]
+        return [stream for stream in self.own_streams if stream.selected]
 
     def check_interrupted(self) -> None:
         """Raise where the run is to end.
@@ -241,7 +242,9 @@ class TapFactorialHR(Tap):
     def _sync(self) -> None:
         """Read the streams, showing how far that is, and at the end what each took."""
         run = self.sync_run
-        tell({stream.name: stream.privacy for stream in self._own_streams if stream.is_wanted})
+        if note := support.note(self.config["api_version"], run.started_at.date()):
+            self.logger.warning(note)
+        tell({stream.name: stream.privacy for stream in self.own_streams if stream.is_wanted})
         run.begin(self._selected)
         try:
             self.sync_all()

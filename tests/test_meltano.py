@@ -179,6 +179,13 @@ def test_config_test(world: World) -> None:
     assert "Plugin configuration is valid" in world.run("config", "test", "tap-factorialhr")
 
 
+def test_invoke_reaches_the_check(world: World) -> None:
+    done = world.meltano("invoke", "tap-factorialhr", "check", "--json", stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    streams = json.loads(done.stdout)["streams"]
+    assert {stream["stream"]: stream["outcome"] for stream in streams} == dict.fromkeys(SELECTED, "readable")
+
+
 def test_config_test_tells_a_wrong_key(world: World) -> None:
     wrong = MeltanoProject(world.meltano.folder, {**world.meltano.settings, "TAP_FACTORIALHR_API_KEY": "not-the-key"})
     done = wrong("config", "test", "tap-factorialhr", capture_output=True)

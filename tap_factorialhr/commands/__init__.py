@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("tap_factorialhr.commands.check", "Show what the credentials can read."),
     "export-dbt": ("tap_factorialhr.commands.export_dbt", "Write the privacy classes of all fields for dbt."),
     "login": ("tap_factorialhr.commands.login", "Log in with OAuth, and keep the session."),
     "plugin": ("tap_factorialhr.commands.plugin", "Print a plugin definition for Meltano."),

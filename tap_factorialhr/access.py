@@ -1,0 +1,199 @@
+"""What the credentials can read: the first page of each stream, and what it tells.
+
+One request for each resource, side by side. What a stream needs of a parent is taken from the parent's first page.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from tap_factorialhr.axes import Scope
+from tap_factorialhr.client import GONE, RejectedError, UnavailableError
+from tap_factorialhr.errors import FactorialError, SessionError
+from tap_factorialhr.partitions import Partitions
+from tap_factorialhr.resources import CHANGE_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import date
+
+    from tap_factorialhr.axes import Parents
+    from tap_factorialhr.envelope import PaginationMeta, Row
+    from tap_factorialhr.partitions import Partition
+    from tap_factorialhr.run import Run
+    from tap_factorialhr.streams import FactorialStream
+
+READABLE, EMPTY, FORBIDDEN, NOT_THERE = "readable", "empty", "forbidden", "not there"
+NOTHING_TO_ASK, REJECTED, FAILED = "nothing to ask", "rejected", "failed"
+CREDENTIALS = "api_public/credentials"
+"""The resource that tells whose the credentials are (API notes, "Authentication")."""
+OF_THE_CREDENTIALS = ("legal_name", "company_id", "role", "employee_id")
+"""What of it says for whom they are, without naming a person."""
+LATELY = timedelta(days=7)
+"""How long ago the days are that streams by days are looked at for."""
+_LOOK = 0.2
+"""Seconds after which a wait looks whether the run is to end."""
+
+
+class NothingToAskError(FactorialError):
+    """There is no row of a parent, or no value of a setting, to list a resource for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPage:
+    """The first page of a resource.
+
+    Attributes:
+        rows: Its rows.
+        meta: What the answer says about itself.
+        is_part: Whether only a part of the resource's rows was asked for.
+    """
+
+    rows: Sequence[Row]
+    meta: PaginationMeta
+    is_part: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one stream.
+
+    Attributes:
+        stream: Its name.
+        outcome: One of the words above.
+        note: Why, where that is more to say; with the status of HTTP where there is one.
+        rows: Rows on the page.
+        total: Rows that the answer promises in all; None where it does not say.
+        is_part: Whether both counts are those of a part, such as the rows of some parents or of some days.
+        null_fields: The fields that are null in all rows of the page.
+    """
+
+    stream: str
+    outcome: str
+    note: str = ""
+    rows: int = 0
+    total: int | None = None
+    is_part: bool = False
+    null_fields: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a run can read the stream."""
+        return self.outcome in {READABLE, EMPTY, NOTHING_TO_ASK}
+
+
+class Access:
+    """Reads first pages, each resource's once."""
+
+    def __init__(self, run: Run, *, page_size: int, check: Callable[[], None]) -> None:
+        """Take what the pages are read with.
+
+        Args:
+            run: Client, documents and settings.
+            page_size: Rows to ask for.
+            check: Called while waiting; raises to end.
+        """
+        self._run = run
+        self._page_size = page_size
+        self._check = check
+        self._pages: dict[str, Future[FirstPage]] = {}
+        self._lock = threading.Lock()
+
+    def examine(self, streams: Sequence[FactorialStream], concurrency: int) -> Iterator[Finding]:
+        """Look at streams side by side; the findings come as they are made.
+
+        Raises:
+            SessionError: The credentials are refused.
+        """
+        with ThreadPoolExecutor(concurrency, thread_name_prefix="check") as pool:
+            waiting = {pool.submit(self._finding, stream) for stream in streams}
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                    self._check()
+                    yield from (future.result() for future in done)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def whose(self) -> dict[str, Any] | None:
+        """For whom the credentials are; None where the API does not say.
+
+        Raises:
+            SessionError: They are refused.
+        """
+        try:
+            rows = self._first_page(CREDENTIALS).rows
+        except SessionError:
+            raise
+        except (FactorialError, KeyError):
+            return None
+        return {name: rows[0].get(name) for name in OF_THE_CREDENTIALS} if rows else None
+
+    def _finding(self, stream: FactorialStream) -> Finding:
+        try:
+            page = self._first_page(stream.resource.path)
+        except SessionError:
+            raise
+        except NothingToAskError as error:
+            return Finding(stream.name, NOTHING_TO_ASK, str(error))
+        except UnavailableError as error:
+            return Finding(stream.name, NOT_THERE if str(error)[:8] in GONE else FORBIDDEN, str(error))
+        except RejectedError as error:
+            return Finding(stream.name, REJECTED, str(error).removeprefix(f"{stream.name}: "))
+        except FactorialError as error:
+            return Finding(stream.name, FAILED, str(error).removeprefix(f"{stream.name}: "))
+        own = set(stream.schema["properties"]) - set(stream.resource.added_fields) - {CHANGE_KEY}
+        return Finding(
+            stream.name,
+            READABLE if page.rows else EMPTY,
+            rows=len(page.rows),
+            total=page.meta.total,
+            is_part=page.is_part,
+            null_fields=[
+                name
+                for name in stream.schema["properties"]
+                if name in own and page.rows and all(row.get(name) is None for row in page.rows)
+            ],
+        )
+
+    def _first_page(self, path: str) -> FirstPage:
+        """The first page of a resource, read by the first who asks."""
+        with self._lock:
+            is_first = path not in self._pages
+            page = self._pages.setdefault(path, Future())
+        if is_first:
+            try:
+                page.set_result(self._read(path))
+            except BaseException as error:  # noqa: BLE001 (raised below, and to all others who ask)
+                page.set_exception(error)
+        return page.result()
+
+    def _read(self, path: str) -> FirstPage:
+        run = self._run
+        resource = run.describe(path)
+        if resource.setting and not run.sync.values.get(resource.setting):
+            raise NothingToAskError(f"the setting {resource.setting} is not set")
+        scope = Scope(listed=run.document.resources[path], sync=run.sync, since=None, parents=self._keys)
+        partition = _telling(list(Partitions(resource, scope, incremental=False)), run.sync.today - LATELY)
+        if partition is None:
+            raise NothingToAskError("there are no rows of its parent")
+        page = run.client.get(resource.name, path, (*partition.params, ("limit", str(self._page_size))))
+        rows = [row for batch in page.batches(self._page_size) for row in batch]
+        return FirstPage(rows, page.meta, is_part=bool(partition.slices))
+
+    def _keys(self, parents: Parents) -> Mapping[str, str | None]:
+        try:
+            rows = self._first_page(parents.resource).rows
+        except UnavailableError as error:
+            raise UnavailableError(f"{error} of its parent {self._run.describe(parents.resource).name}") from None
+        return {str(row[parents.key]): None for row in rows if row.get(parents.key) is not None}
+
+
+def _telling(partitions: Sequence[Partition], day: date) -> Partition | None:
+    """The partition that tells most: of windows the one with a day that is over and not long ago, else the first."""
+    recent = (one for one in partitions if one.window and one.window.first <= day <= one.window.last)
+    return next(recent, None) or next(iter(partitions), None)
