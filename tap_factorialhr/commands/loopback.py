@@ -80,7 +80,7 @@ class LoopbackListener:
     @property
     def redirect_uri(self) -> str:
         """The redirect URI, with the port."""
-        if self._parts.port is not None:
+        if self._parts.port:
             return self._parts.geturl()
         return self._parts._replace(netloc=f"{self._parts.hostname}:{self._server.server_port}").geturl()
 
