@@ -84,7 +84,8 @@ class Trail:
         is_ordered: Whether its rows are told apart by ascending numbers, as far as the first page shows.
         is_counted: Whether the first page says how many pages there are.
         pages: How many there are as far as that page shows.
-        total: Rows in all, which all answers have to agree on.
+        total: Rows in all, as far as is known; where pages are compared with the last one, all have to agree on it.
+        limit: Rows of a page at the most, as the server has it.
         sure: Up to where rows have come for certain, whatever has moved.
         has_grown: Whether an answer told of more rows in all, where that was allowed.
     """
@@ -95,6 +96,7 @@ class Trail:
         self._first = self._last = Trace.of(first, key)
         self._number = 1
         self._rows = self._first.size
+        self._pages = {hash(tuple(self._first.keys))}
         keys = self._first.keys
         self.is_ordered = key is not None and bool(keys) and _ascending(keys)
         self._met = None if self.is_ordered or key is None else set(keys)
@@ -102,6 +104,7 @@ class Trail:
         self.is_counted = paginator.last_number(first.meta) is not None
         self.pages = max(paginator.numbers_after(1, first.meta), default=1)
         self.total = first.meta.total
+        self.limit = first.meta.limit
         self.sure = Resume(first.meta.end_cursor, self._rows if first.meta.end_cursor else 0)
         self.has_grown = False
 
@@ -138,13 +141,35 @@ class Trail:
             check_promise(trace, self._last, self._rows, (self._number + 1) * (trace.meta.limit or 0))
         self._append(trace)
 
-    def add_overlapping(self, page: Page, following: Page | None) -> None:
-        """Take the next page, which has to begin with the row that followed the one before by cursor."""
-        self._check_number(Trace.of(page, self._key))
-        if following is None or _first_key(page, self._key) != _first_key(following, self._key):
-            raise self.shifted("a page does not begin with the row after the last one")
-        self.add(page)
-        self.sure = Resume(page.meta.end_cursor, self._rows)
+    def add_overlapping(self, page: Page) -> Page:
+        """Take the page that a chain begins with, which has to hold the last row so far.
+
+        Returns:
+            What of it comes after that row.
+        """
+        trace = Trace.of(page, self._key)
+        self._check_number(trace)
+        if len(trace.keys) != trace.size or self._last.keys[-1:] == [] or self._last.keys[-1] not in trace.keys:
+            raise self.shifted("a page does not hold the last row before it")
+        rest = page.without_first(trace.keys.index(self._last.keys[-1]) + 1)
+        self._extend(rest)
+        return rest
+
+    def add_following(self, page: Page) -> None:
+        """Take the next page of a chain, which has come by cursor."""
+        if not len(page.rows):
+            raise self.shifted("a page that was promised has no rows")
+        self._extend(page)
+
+    def _extend(self, page: Page) -> None:
+        trace = Trace.of(page, self._key)
+        if (fingerprint := hash(tuple(trace.keys))) in self._pages:
+            raise self.shifted("a page comes twice")
+        self._pages.add(fingerprint)
+        self._last = trace if trace.size else self._last
+        self._rows += trace.size
+        if page.meta.end_cursor:
+            self.sure = Resume(page.meta.end_cursor, self._rows)
 
     def add_last(self, page: Page) -> None:
         """Take the page that stood sentinel, or comes in its place, as the last one."""
@@ -196,10 +221,6 @@ class Trail:
             self._met.update(keys)
         elif not _ascending(keys) or (self._last.keys and not _before(self._last.keys[-1], keys[0])):
             raise self.shifted("a page does not begin after the last one ended")
-
-
-def _first_key(page: Page, key: str | None) -> list[Key]:
-    return Trace.of(page, key).keys[:1]
 
 
 def _keys(page: Page, key: str) -> list[Key]:

@@ -48,6 +48,10 @@ class PackedRows:
         """All of them, in order."""
         return map(_decoder.decode, self._rows)
 
+    def __getitem__(self, places: slice) -> PackedRows:
+        """Some of them."""
+        return PackedRows(self._rows[places])
+
     def batches(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """Take all of them out, in order, at most ``size`` at a time."""
         for start in range(0, len(self._rows), size):

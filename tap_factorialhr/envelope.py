@@ -65,13 +65,12 @@ class Page:
     Attributes:
         rows: The rows, in order.
         meta: What the answer says about itself.
-        following: The row after the last one as the cursor gives it, in a page of its own; None where it was not asked
-            for.
+        following: The pages after it as their cursors give them, where they were asked for with it.
     """
 
     rows: list[Row] | PackedRows | TypedRows
     meta: PaginationMeta
-    following: Page | None = None
+    following: tuple[Page, ...] = ()
 
     @classmethod
     def from_response(cls, document: object) -> Page:
@@ -87,6 +86,10 @@ class Page:
         ):
             return cls(rows, meta)
         raise EnvelopeError("its data is not a list of objects")
+
+    def without_first(self, count: int) -> Page:
+        """The same without so many of its rows, and without the pages after it."""
+        return Page(self.rows[count:], self.meta)
 
     def batches(self, size: int) -> Iterator[list[Row]]:
         """Its rows in order, at most ``size`` at a time, each taken out of the page."""

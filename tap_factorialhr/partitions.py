@@ -33,7 +33,6 @@ class Partition:
         always: What is asked for whatever the slices are.
         slices: Which of the resource's rows it lists: one slice of each axis.
         filtered: Whether it lists a part of the resource's rows, which a row can enter anywhere when it is changed.
-        unfiltered_params: The parameters that list all rows instead, where the filter may let all of them through.
         bookmark: Where the stream's bookmark may move when all rows up to here are written.
     """
 
@@ -41,7 +40,6 @@ class Partition:
     always: Params = ()
     slices: tuple[Slice, ...] = ()
     filtered: bool = False
-    unfiltered_params: Params | None = None
     bookmark: str | None = None
 
     @property
@@ -131,13 +129,10 @@ class Partitions:
     def __iter__(self) -> Iterator[Partition]:
         """Give the partitions in the order of their days."""
         changed_since = self._changed_since()
-        # Without a bookmark the filter may well let all rows through.
-        may_be_whole = self.resource.is_one_listing and changed_since is not None and self.scope.since is None
         whole = Partition(
             self.resource.path,
             tuple(self._always(changed_since)),
             filtered=not self.resource.is_one_listing or changed_since is not None,
-            unfiltered_params=tuple(self._always(EPOCH)) if may_be_whole else None,
         )
         slices = product(*(axis.slices(self.scope) for axis in self.resource.axes))
         partitions = (replace(whole, slices=one_of_each) for one_of_each in slices)

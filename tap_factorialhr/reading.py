@@ -39,7 +39,12 @@ _MOST_RESTARTS = 3
 _SECOND = 2
 """The number of the page after the first."""
 _FEWEST_SIDE_BY_SIDE = 4
-"""Pages of a filtered listing from which on reading them side by side is faster than by cursor."""
+"""Pages of a listing from which on reading them in chains is faster than by cursor."""
+_SHORTEST = 2
+"""Rows of a page by number at the least: with fewer there would be half as many requests again as pages."""
+_LONGEST_CHAIN = 5
+"""Pages of a chain at the most, since all of them wait in memory. Where that is too few for all chains to be sent at
+once, they are as short as can be, and come one after the other."""
 
 
 class Request(NamedTuple):
@@ -47,14 +52,12 @@ class Request(NamedTuple):
 
     Attributes:
         params: Its parameters, besides those of the listing.
-        lookahead: Whether the row after the page is to be asked for as well, as soon as the page has come, by its
-            cursor; it comes as ``page.following``, if the server gives it.
-        base: The parameters of another listing, in place of those of the listing; None for its own.
+        following: How many pages after it are to be asked for as well, each by the cursor of the one before, as soon as
+            that has come. They come as ``page.following``, as many as there are.
     """
 
     params: Params
-    lookahead: bool = False
-    base: Params | None = None
+    following: int = 0
 
 
 class Prefetch(NamedTuple):
@@ -75,21 +78,19 @@ class Listing:
         page_size: Rows asked for per page, at most 100.
         key: The field that tells rows apart, None where there is none.
         filtered: Whether it lists a part of all rows, which a row can enter anywhere when it is changed.
-        unfiltered_params: The parameters that list all rows instead, where the filter may let all of them through.
-        side_by_side: Whether several pages can be asked for at the same time.
+        side_by_side: How many pages can be asked for at the same time.
         note: Is told each time that page numbers turned out not to be trusted.
     """
 
     page_size: int
     key: str | None = "id"
     filtered: bool = False
-    unfiltered_params: Params | None = None
-    side_by_side: bool = True
+    side_by_side: int = 1
     note: Callable[[ShiftedPagesError], None] = lambda _: None
 
-    def page(self, number: int, *, lookahead: bool = False) -> Request:
+    def page(self, number: int) -> Request:
         """The request for a page by number."""
-        return Request(OffsetPaginator(self.page_size).params(number), lookahead)
+        return Request(OffsetPaginator(self.page_size).params(number))
 
     def after(self, cursor: str | None) -> Request:
         """The request for the page after a cursor, the first one after none."""
@@ -183,20 +184,79 @@ def _next_cursor(page: Page, before: set[str | None]) -> str:
 def _by_number(listing: Listing) -> Flow:
     """The first page by number, which tells how the rest can be read."""
     first = yield listing.page(1)
-    yield first
     if not first.meta.has_next_page:
+        yield first
         return
     trail = Trail(first, key=listing.key, page_size=listing.page_size)
-    if trail.is_counted and trail.is_ordered and not listing.filtered:
+    chains = Chains.of(trail, listing)
+    yield first
+    if chains is not None:
+        yield from _overlap_checked(trail, chains)
+    elif trail.is_counted and trail.is_ordered and not listing.filtered:
         yield from _consistency_checked(listing, trail, rows_enter_last=True)
-    elif not first.meta.end_cursor and trail.is_counted and listing.key and trail.pages > _SECOND:
-        yield from _consistency_checked(listing, trail, rows_enter_last=False)
-    elif not first.meta.end_cursor:
-        yield from _page_after_page(listing, trail)
-    elif listing.filtered and listing.side_by_side and listing.key and trail.pages >= _FEWEST_SIDE_BY_SIDE:
-        yield from _filtered(listing, trail)
-    else:
+    elif first.meta.end_cursor:
         yield from _by_cursor(listing, trail.sure)
+    elif trail.is_counted and listing.key and trail.pages > _SECOND:
+        yield from _consistency_checked(listing, trail, rows_enter_last=False)
+    else:
+        yield from _page_after_page(listing, trail)
+
+
+class Chains(NamedTuple):
+    """How a listing is divided into chains of pages that are read side by side, each of which overlaps the next.
+
+    A chain begins with a page by number that is a row shorter than others, and goes on by cursor with whole pages. So
+    one that is as long as the numbers say ends with a row of the chain after it, or several.
+
+    Attributes:
+        page_size: Rows of the pages by number.
+        length: Pages of a chain.
+        numbers: The numbers of the pages that chains begin with, as far as they are known.
+    """
+
+    page_size: int
+    length: int
+    numbers: range
+
+    @classmethod
+    def of(cls, trail: Trail, listing: Listing) -> Chains | None:
+        """The chains of a listing after its first page; None where they could not be checked, or gain nothing."""
+        if not (listing.key and trail.sure.cursor and trail.total and trail.limit):
+            return None
+        page_size = min(trail.limit, listing.page_size) - 1
+        if page_size < _SHORTEST or listing.side_by_side == 1 or trail.pages < _FEWEST_SIDE_BY_SIDE:
+            return None
+        rest = -(-(trail.total - 1) // page_size) - 1
+        if trail.is_ordered and not listing.filtered and rest > trail.pages:
+            return None  # To look at the last page first takes fewer requests.
+        length = -(-rest // listing.side_by_side)
+        length = max(length, 2) if length <= _LONGEST_CHAIN else 2
+        return cls(page_size, length, range(_SECOND, rest + 2, length))
+
+    def request(self, number: int) -> Request:
+        """The request for a chain, by the number of its first page."""
+        return Request(OffsetPaginator(self.page_size).params(number), self.length - 1)
+
+
+def _overlap_checked(trail: Trail, chains: Chains) -> Flow:
+    """Chains of pages side by side, each of which has to hold the row that the one before it ends with.
+
+    It does not matter what goes or enters, and where: what lies between two rows that have come, by cursor or on one
+    page, has come.
+    """
+    yield Prefetch(tuple(map(chains.request, chains.numbers)))
+    for number in count(_SECOND, chains.length):
+        first = yield chains.request(number)
+        page = trail.add_overlapping(first)
+        yield page
+        for following in first.following:
+            trail.add_following(following)
+            page = following
+            yield page
+        if not page.meta.has_next_page:
+            return
+        if len(first.following) < chains.length - 1:
+            raise trail.shifted("the server does not give the page after a cursor")
 
 
 def _consistency_checked(listing: Listing, trail: Trail, *, rows_enter_last: bool) -> Flow:
@@ -237,37 +297,6 @@ def _consistency_checked(listing: Listing, trail: Trail, *, rows_enter_last: boo
         yield last
         last = added
     yield last
-
-
-def _filtered(listing: Listing, trail: Trail) -> Flow:
-    """A filtered listing, which is read as the unfiltered one would be where the filter lets all rows through."""
-    if listing.unfiltered_params is not None and trail.is_ordered and trail.is_counted:
-        one = Request(OffsetPaginator(1).params(1), base=listing.unfiltered_params)
-        yield Prefetch((one, listing.page(trail.pages)))
-        unfiltered = yield from _if_answered(one)
-        if unfiltered is not None and unfiltered.meta.total == trail.total:
-            yield from _consistency_checked(listing, trail, rows_enter_last=False)
-            return
-    yield from _overlap_checked(listing, trail)
-
-
-def _overlap_checked(listing: Listing, trail: Trail) -> Flow:
-    """Pages side by side, each with the row after it by cursor, which the next page has to begin with."""
-    lookahead = Request(CursorPaginator.lookahead(trail.sure.cursor or ""))
-    pages = tuple(listing.page(number, lookahead=True) for number in range(_SECOND, trail.pages + 1))
-    yield Prefetch((lookahead, *pages))
-    following = yield from _if_answered(lookahead)
-    if following is None:
-        yield Prefetch()
-        yield from _by_cursor(listing, trail.sure)
-        return
-    for number in count(_SECOND):
-        page = yield listing.page(number, lookahead=True)
-        trail.add_overlapping(page, following)
-        yield page
-        if not page.meta.has_next_page:
-            return
-        following = page.following
 
 
 def _page_after_page(listing: Listing, trail: Trail) -> Flow:

@@ -141,7 +141,8 @@ class Job:
         self._flow.close()
 
     def _weigh(self, page: Page) -> int:
-        return max(1, -(-len(page.rows) // self._page_size))
+        own = max(1, -(-len(page.rows) // self._page_size))
+        return own + sum(map(self._weigh, page.following))
 
     def _step(self, advance: Callable[[], Request | Prefetch | Page]) -> None:
         """Bring the flow forward until it waits for an answer, or is over."""

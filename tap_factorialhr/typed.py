@@ -38,6 +38,10 @@ class TypedRows:
         """All of them, in order."""
         return iter(self._rows)
 
+    def __getitem__(self, places: slice) -> TypedRows:
+        """Some of them."""
+        return TypedRows(self._rows[places])
+
     def batches(self, size: int) -> Iterator[list[Any]]:
         """Take all of them out, in order, at most ``size`` at a time."""
         rows, self._rows = self._rows, []

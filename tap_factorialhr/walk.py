@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -213,29 +212,31 @@ class PartitionWalk:
             fetcher.page_size,
             self._key,
             partition.filtered,
-            partition.unfiltered_params,
-            side_by_side=fetcher.scheduler.concurrency > 1,
+            side_by_side=fetcher.scheduler.concurrency,
             note=self._note,
         )
         flow = read(listing, by_number=self._by_number and self.stream not in fetcher.ignoring_pages)
         return _PartitionJob(fetcher.scheduler, flow, partial(self._send, partition), fetcher.page_size, partition)
 
     def _send(self, partition: Partition, request: Request) -> Page:
-        """Send a request, in any thread, and where it is to come with the row after its page, one for that."""
-        page = self._get(partition, request.params, request.base)
-        cursor = page.meta.end_cursor
-        if request.lookahead and page.meta.has_next_page and cursor is not None:
-            with suppress(RejectedError):  # Not every server gives a single row; then it is read by cursor alone.
-                lookahead = self._get(partition, CursorPaginator.lookahead(cursor), request.base)
-                page = replace(page, following=lookahead)
-        return page
+        """Send a request, in any thread, and those for the pages that are to come with its page."""
+        page = last = self._get(partition, request.params)
+        following: list[Page] = []
+        while len(following) < request.following and last.meta.has_next_page and last.meta.end_cursor is not None:
+            try:
+                last = self._get(partition, CursorPaginator(self._fetcher.page_size).params(last.meta.end_cursor))
+            except RejectedError:  # The flow judges what has come.
+                break
+            following.append(last)
+        return replace(page, following=tuple(following)) if following else page
 
-    def _get(self, partition: Partition, params: Params, base: Params | None) -> Page:
-        if base is not None:
-            partition = replace(partition, always=base)
-        asked = (*partition.params, *params)
+    def _get(self, partition: Partition, params: Params) -> Page:
         return self._fetcher.client.get(
-            self.stream, partition.path, asked, retry_timeouts=not partition.can_halve, decode=self.decode
+            self.stream,
+            partition.path,
+            (*partition.params, *params),
+            retry_timeouts=not partition.can_halve,
+            decode=self.decode,
         )
 
     def _note(self, shift: ShiftedPagesError) -> None:

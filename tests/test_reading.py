@@ -9,7 +9,7 @@ import pytest
 
 from tap_factorialhr.client import RejectedError
 from tap_factorialhr.consistency import PaginationError
-from tests.support.shelf import ALL, Asked, Shelf, cursor, read_shelf
+from tests.support.shelf import Asked, Shelf, cursor, read_shelf
 
 BOTH = pytest.mark.parametrize("by_number", [True, False])
 SEEDS = range(9)
@@ -40,7 +40,7 @@ def leave_out(name: str) -> Any:
 @BOTH
 def test_what_fits_on_one_page_is_one_request(count: int, filtered: bool, by_number: bool) -> None:
     shelf = Shelf(one_to(count))
-    assert read_shelf(shelf, by_number=by_number, filtered=filtered, unfiltered_params=ALL) == ids(*one_to(count))
+    assert read_shelf(shelf, by_number=by_number, filtered=filtered) == ids(*one_to(count))
     assert len(shelf.asked) == 1
 
 
@@ -59,38 +59,49 @@ def test_by_cursor_there_is_a_request_for_each_page(count: int) -> None:
     assert shelf.pages_asked == ["next"] * -(-count // 3)
 
 
-def test_the_pages_of_a_filtered_listing_come_each_with_the_row_after_it() -> None:
-    shelf = Shelf(one_to(30))
-    assert read_shelf(shelf, filtered=True, side_by_side=True) == ids(*one_to(30))
-    assert sorted(asked for asked in shelf.pages_asked if isinstance(asked, int)) == one_to(10)
-    assert shelf.pages_asked.count("ahead") == 9
+@pytest.mark.parametrize("filtered", [True, False])
+def test_pages_are_read_in_chains_side_by_side_each_of_which_ends_with_a_row_of_the_next(filtered: bool) -> None:
+    """Of 40 pages, at 4 requests at once: each chain a page by number and others by cursor, and 41 requests in all."""
+    shelf = Shelf(one_to(4000), limit=100)
+    assert read_shelf(shelf, filtered=filtered, side_by_side=8) == ids(*one_to(4000))
+    assert shelf.pages_asked == [1, *(one for number in range(2, 42, 5) for one in (number, *["next"] * 4))]
+    assert {asked["limit"] for asked in shelf.asked if asked.get("page", "1") != "1"} == {"99"}
+
+
+@pytest.mark.parametrize("count", [400, 901, 1000, 2000, 9900])
+@pytest.mark.parametrize("at_once", [2, 4, 8, 16])
+def test_chains_take_one_request_more_than_there_are_pages(count: int, at_once: int) -> None:
+    shelf = Shelf(one_to(count), limit=100)
+    assert read_shelf(shelf, side_by_side=at_once) == ids(*one_to(count))
+    assert len(shelf.asked) <= -(-count // 100) + 1
+
+
+def test_where_chains_would_take_more_a_whole_listing_is_read_with_its_last_page_first() -> None:
+    shelf = Shelf(one_to(20_000), limit=100)
+    assert read_shelf(shelf, side_by_side=8) == ids(*one_to(20_000))
+    assert shelf.pages_asked == [1, 200, *range(2, 200), 1]
+
+
+def test_long_chains_are_not_read_since_they_would_wait_in_memory() -> None:
+    shelf = Shelf(one_to(20_000), limit=100)
+    assert read_shelf(shelf, filtered=True, side_by_side=8) == ids(*one_to(20_000))
+    assert shelf.pages_asked[:5] == [1, 2, "next", 4, "next"]
+    assert len(shelf.asked) == 203
 
 
 @pytest.mark.parametrize("count", [4, 9])
-def test_a_filtered_listing_of_few_pages_is_read_by_cursor(count: int) -> None:
+@pytest.mark.parametrize("limit", [3])
+def test_a_filtered_listing_of_few_pages_is_read_by_cursor(count: int, limit: int) -> None:
     """Side by side they would come no sooner, and take more requests."""
-    shelf = Shelf(one_to(count))
-    assert read_shelf(shelf, filtered=True, side_by_side=True) == ids(*one_to(count))
-    assert shelf.pages_asked == [1, *["next"] * (-(-count // 3) - 1)]
+    shelf = Shelf(one_to(count), limit=limit)
+    assert read_shelf(shelf, filtered=True, side_by_side=8) == ids(*one_to(count))
+    assert shelf.pages_asked == [1, *["next"] * (-(-count // limit) - 1)]
 
 
 def test_a_filtered_listing_that_is_read_page_after_page_costs_no_request_more() -> None:
     shelf = Shelf(one_to(30))
     assert read_shelf(shelf, filtered=True) == ids(*one_to(30))
     assert shelf.pages_asked == [1, *["next"] * 9]
-
-
-def test_a_filtered_listing_of_all_rows_is_read_as_the_whole_with_a_second_look_at_its_end() -> None:
-    shelf = Shelf(one_to(30))
-    assert read_shelf(shelf, filtered=True, side_by_side=True, unfiltered_params=ALL) == ids(*one_to(30))
-    assert shelf.asked[1] == {"all": "1", "page": "1", "limit": "1"}
-    assert shelf.pages_asked == [1, 1, *[10], *range(2, 10), 10, 1]
-
-
-def test_a_filtered_listing_that_leaves_rows_out_is_not_read_as_the_whole() -> None:
-    shelf = Shelf(one_to(30), outside=1)
-    assert read_shelf(shelf, filtered=True, side_by_side=True, unfiltered_params=ALL) == ids(*one_to(30))
-    assert shelf.pages_asked.count("ahead") == 9
 
 
 @BOTH
@@ -107,7 +118,7 @@ def test_what_is_not_paginated_is_one_request(by_number: bool) -> None:
 @pytest.mark.parametrize("filtered", [True, False])
 def test_without_total_or_limit_rows_could_move_unseen(missing: str, filtered: bool) -> None:
     shelf = Shelf(one_to(30), twist=leave_out(missing))
-    assert read_shelf(shelf, filtered=filtered, unfiltered_params=ALL) == ids(*one_to(30))
+    assert read_shelf(shelf, filtered=filtered) == ids(*one_to(30))
     assert shelf.pages_asked == [1, *["next"] * 9]
 
 
@@ -137,12 +148,18 @@ def test_it_is_found_out_by_the_rows_too() -> None:
     assert notes == ["the server answers with the first page again"]
 
 
-@pytest.mark.parametrize("side_by_side", [True, False])
-@pytest.mark.parametrize("unfiltered", [ALL, None])
-def test_a_filtered_listing_whose_page_number_is_ignored_is_read(side_by_side: bool, unfiltered: Any) -> None:
-    shelf = Shelf(one_to(30), ignores=frozenset({"page"}))
-    how = {"filtered": True, "side_by_side": side_by_side, "unfiltered_params": unfiltered}
-    assert read_shelf(shelf, **how) == ids(*one_to(30))
+@pytest.mark.parametrize("ignored", ["page", "limit"])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_chains_of_a_server_that_ignores_what_they_rest_on_are_given_up(ignored: str, filtered: bool) -> None:
+    def seven_rows(answer: dict[str, Any], asked: Asked) -> None:
+        if ignored == "limit" and asked.get("page", "1") != "1":  # Always whole pages, whatever is asked for.
+            begin = (int(asked["page"]) - 1) * 7
+            answer["data"] = [{"id": str(one)} for one in range(begin + 1, begin + 8)]
+
+    shelf, notes = Shelf(one_to(35), limit=7, twist=seven_rows), list[str]()
+    shelf.ignores = frozenset({"page"}) if ignored == "page" else frozenset()
+    assert read_shelf(shelf, filtered=filtered, side_by_side=8, notes=notes) == ids(*one_to(35))
+    assert len(notes) == 1
 
 
 @pytest.mark.parametrize("filtered", [True, False])
@@ -155,13 +172,17 @@ def test_a_server_that_does_not_go_to_the_last_page_is_read_by_cursor(filtered: 
     assert read_shelf(shelf, filtered=filtered) == ids(*one_to(15))
 
 
-def test_a_server_that_does_not_give_the_row_after_a_page_is_read_by_cursor() -> None:
+def test_a_server_that_refuses_a_cursor_between_pages_by_number_is_asked_again_from_there() -> None:
+    refused = list[int]()
+
     def refuse(_: Any, asked: Asked) -> None:
-        if "after_id" in asked and asked["limit"] == "1":
+        if "after_id" in asked and not refused:
+            refused.append(1)
             raise RejectedError("HTTP 400")
 
-    shelf = Shelf(one_to(30), twist=refuse)
-    assert read_shelf(shelf, filtered=True, side_by_side=True) == ids(*one_to(30))
+    shelf, notes = Shelf(one_to(70), limit=7, twist=refuse), list[str]()
+    assert read_shelf(shelf, filtered=True, side_by_side=8, notes=notes) == ids(*one_to(70))
+    assert notes == ["the server does not give the page after a cursor"]
 
 
 def test_a_total_that_counts_something_else_leads_to_no_last_page() -> None:
@@ -281,13 +302,36 @@ def test_more_rows_than_were_added_at_the_end_are_none_to_trust() -> None:
     assert len(notes) == 1
 
 
-def test_a_filtered_listing_goes_on_from_the_last_page_that_fitted() -> None:
-    shelf, notes = Shelf(list(range(2, 61, 2))), list[str]()
-    delete_and_add(shelf, 8, gone=8, added=51)
-    assert {*ids(*range(2, 61, 2))} - {"8"} <= set(read_shelf(shelf, filtered=True, side_by_side=True, notes=notes))
-    assert notes == ["a page does not begin with the row after the last one"]
-    assert shelf.asked[-1]["after_id"] != cursor(6)
-    assert len(shelf.asked) < 10 + 9 + 8
+def test_chains_go_on_by_cursor_from_the_last_row_that_fitted() -> None:
+    shelf, notes = Shelf(one_to(90), limit=9), list[str]()
+
+    def remove(number: int) -> None:
+        if number == 6:
+            shelf.ids = shelf.ids[3:]
+
+    shelf.change = remove
+    found = read_shelf(shelf, filtered=True, side_by_side=4, notes=notes)
+    assert set(ids(*range(4, 91))) <= set(found)
+    assert notes == ["a page does not hold the last row before it"]
+    assert len(shelf.asked) < 20
+    assert len(found) < 100
+
+
+def test_rows_that_enter_or_go_within_the_overlap_cost_nothing() -> None:
+    """Chains of three pages overlap by three rows: one may go without a gap, and any number may enter."""
+    shelf, notes = Shelf(list(range(2, 182, 2)), limit=9), list[str]()
+
+    def change(number: int) -> None:
+        if number == 3:
+            shelf.ids = sorted({*shelf.ids, 5, 7} - {8})
+        elif number == 7:
+            shelf.ids.remove(10)
+
+    shelf.change = change
+    found = read_shelf(shelf, filtered=True, side_by_side=4, notes=notes)
+    assert {*ids(*range(2, 182, 2))} - {"8", "10"} <= set(found)
+    assert notes == []
+    assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize("count", [7, 10, 20])

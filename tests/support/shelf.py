@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 Asked = dict[str, str]
 
-ALL = (("all", "1"),)
-"""The parameters that list all rows of a shelf, those outside of the filter as well."""
-
 
 @dataclass
 class Shelf:
@@ -30,7 +27,6 @@ class Shelf:
     Attributes:
         ids: The ids of the rows that are there now.
         limit: Rows per page.
-        outside: How many rows the filter leaves out.
         ignores: Parameters that this server does not know.
         name: What the id of a row looks like in an answer.
         change: Is called with the number of each request, from 1, before it is answered: rows may come and go.
@@ -40,7 +36,6 @@ class Shelf:
 
     ids: list[int]
     limit: int = 3
-    outside: int = 0
     ignores: frozenset[str] = frozenset()
     name: Callable[[int], str] = str
     change: Callable[[int], None] = lambda _: None
@@ -57,7 +52,7 @@ class Shelf:
         rows = self.ids[begin : begin + size]
         meta = {
             "limit": size if "limit" in asked else None,
-            "total": len(self.ids) + self.outside * ("all" in asked),
+            "total": len(self.ids),
             "has_next_page": begin + size < len(self.ids),
             "has_previous_page": begin > 0,
             "start_cursor": cursor(rows[0]) if rows else None,
@@ -77,11 +72,8 @@ class Shelf:
 
     @property
     def pages_asked(self) -> list[int | str]:
-        """What was asked for, in short: the number of a page, `next` by cursor, or `ahead` for one row ahead."""
-        return [
-            int(asked["page"]) if "page" in asked else "ahead" if asked["limit"] == "1" else "next"
-            for asked in self.asked
-        ]
+        """What was asked for, in short: the number of a page, or `next` by cursor."""
+        return [int(asked["page"]) if "page" in asked else "next" for asked in self.asked]
 
 
 def cursor(row: int) -> str:
@@ -111,7 +103,7 @@ def read_shelf(
     def note(shift: ShiftedPagesError) -> None:
         noted.append(str(shift))
 
-    known = Listing(shelf.limit, **{"side_by_side": rng is not None, "note": note, **listing})
+    known = Listing(shelf.limit, **{"side_by_side": 4 if rng else 1, "note": note, **listing})
     return [row["id"] for page in drive(read(known, by_number=by_number), shelf, rng) for row in page.rows]
 
 
@@ -142,13 +134,14 @@ def drive(flow: Flow, shelf: Shelf, rng: random.Random | None = None) -> list[Pa
 
 
 def _send(shelf: Shelf, request: Request) -> Page | Exception:
-    base = request.base or ()
     try:
-        page = shelf.get((*base, *request.params))
-        if request.lookahead and page.meta.has_next_page and page.meta.end_cursor:
-            with suppress(RejectedError):
-                following = shelf.get((*base, ("limit", "1"), ("after_id", page.meta.end_cursor)))
-                page = Page(page.rows, page.meta, following)
+        page = shelf.get(request.params)
+        following = [page]
+        with suppress(RejectedError):
+            while len(following) <= request.following and (cursor := following[-1].meta.end_cursor):
+                if not following[-1].meta.has_next_page:
+                    break
+                following.append(shelf.get((("limit", str(shelf.limit)), ("after_id", cursor))))
     except Exception as error:  # noqa: BLE001 (for the flow to judge)
         return error
-    return page
+    return Page(page.rows, page.meta, tuple(following[1:]))
