@@ -245,9 +245,10 @@ class Scheduler:
 
     def _start_further(self) -> None:
         """Start the flows that come next, so that all that there is room for can be sent."""
+        with self._changed:
+            room_of_current, room = self._room_of_current(), self._room_ahead()
         if self._current is not None:
-            _start(self._current, self._room_of_current())
-        room = self._room_ahead()
+            _start(self._current, room_of_current)
         for source in self.upcoming:
             if source is not self._current:
                 room -= _start(source, room)
@@ -255,13 +256,13 @@ class Scheduler:
                 return
 
     def _room_of_current(self) -> int:
-        """How many pages more of the source whose turn it is may be asked for ahead of need."""
+        """How many pages more of the source whose turn it is may be asked for ahead of need; under the lock."""
         if self.concurrency == 1 or self._current is None:
             return 0
         return MOST_WAITING * self.concurrency - _weight(self._current)
 
     def _room_ahead(self) -> int:
-        """How many pages more of the sources after it may be asked for."""
+        """How many pages more of the sources after it may be asked for; under the lock."""
         if self.concurrency == 1:
             return 0
         ahead = sum(_weight(source) for source in self.upcoming if source is not self._current)

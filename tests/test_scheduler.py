@@ -204,6 +204,27 @@ def test_any_flow_can_be_run() -> None:
     scheduler.close()
 
 
+def test_what_threads_change_is_looked_at_under_the_lock_alone() -> None:
+    class Watched(Job):
+        @property
+        def weight(self) -> int:
+            assert scheduler._changed._is_owned()  # type: ignore[attr-defined]
+            return super().weight
+
+    def flow() -> Flow:
+        for number in range(10):
+            yield (yield Request((("part", str(number)),)))
+
+    scheduler = Scheduler(2)
+    current, following = (
+        OneJob(Watched(scheduler, flow(), lambda _: Page.from_response({"data": []}), 1)) for _ in range(2)
+    )
+    scheduler.upcoming = [following]
+    with scheduler.turn_of(current):
+        assert len(list(current.jobs[0])) == 10
+    scheduler.close()
+
+
 class OneJob:
     def __init__(self, job: Job) -> None:
         self.jobs = [job]
