@@ -43,6 +43,7 @@ CREDENTIALS = (
     ("access_token",),
     ("refresh_token", "client_id", "client_secret"),
     ("token_file",),
+    ("token_database", "token_name"),
 )
 """The settings that are enough to log in with, each group by itself."""
 
@@ -52,7 +53,8 @@ One of these is needed to log in:
 - `api_key`: an API key, which opens everything and does not expire;
 - `access_token`: an OAuth access token, for one run of less than an hour;
 - `refresh_token`, `client_id` and `client_secret`: an OAuth refresh token, for one run;
-- the same and `token_file`: every run, at least once a week.
+- the same and `token_file`: every run, at least once a week;
+- the same and `token_database`: the same, on any machine.
 
 Everything else can stay as it is.
 """

@@ -17,6 +17,7 @@ from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.oauth_session import OAuthSession, is_secret_text, is_token_type
 from tap_factorialhr.retry_policy import RetryPolicy
 from tap_factorialhr.session_store import MemoryStore, SharedStore
+from tap_factorialhr.token_database import TokenDatabase
 from tap_factorialhr.token_endpoint import TokenEndpoint
 from tap_factorialhr.token_file import TokenFile
 
@@ -25,15 +26,25 @@ if TYPE_CHECKING:
 
     import requests
 
-SETTINGS = ("api_key", "access_token", "refresh_token", "client_id", "client_secret", "token_file")
+SETTINGS = (
+    "api_key",
+    "access_token",
+    "refresh_token",
+    "client_id",
+    "client_secret",
+    "token_file",
+    "token_database",
+    "token_name",
+)
 """The settings that decide on the authentication method; `token_type` only goes with them."""
 
 TOKEN_POLICY = RetryPolicy(retries=1, first_wait=0.5, longest_wait=0.5, longest_asked=30.0)
 """A token request is sent again once, since a refresh token serves once."""
 
+_PLACES = ("token_file", "token_database")
 _METHODS = (
-    "api_key; or access_token; or refresh_token with client_id and client_secret (and a token_file to keep "
-    "the session in); or a token_file that exists"
+    "api_key; or access_token; or refresh_token with client_id and client_secret (and a token_file or a token_database "
+    "to keep the session in); or a token_file or token_database that holds one"
 )
 
 
@@ -63,7 +74,7 @@ def make_authenticator(
     _check_mixture(given)
     if "api_key" in given:
         return ApiKeyAuthenticator(base_url, given["api_key"])
-    if "refresh_token" not in given and "token_file" not in given:
+    if "refresh_token" not in given and not _place_of(given):
         return AccessTokenAuthenticator(base_url, given["access_token"], given["token_type"])
     store = _store(given, base_url=base_url, timeout=timeout)
     endpoint = TokenEndpoint(base_url, session=session, timeout=timeout, policy=TOKEN_POLICY)
@@ -89,8 +100,9 @@ def session_store(config: Mapping[str, Any], *, base_url: str, timeout: tuple[fl
         ConfigError: The settings name no such place.
     """
     given = _given(config)
-    if "token_file" not in given:
-        raise ConfigError("token_file is not set: there is no place to keep the session in")
+    _check_place(given)
+    if not _place_of(given):
+        raise ConfigError("neither token_file nor token_database is set: there is no place to keep the session in")
     store = _store(given, base_url=base_url, timeout=timeout)
     assert isinstance(store, SharedStore)  # noqa: S101 (for the type checker)
     return store
@@ -124,16 +136,34 @@ def _check_mixture(given: Mapping[str, Any]) -> None:
         raise ConfigError(f"No credentials are set. Set one of: {_METHODS}")
     if "api_key" in given and names != "api_key":
         raise ConfigError(f"More than one authentication method is set ({names}). Set only one of: {_METHODS}")
+    _check_place(given)
     if "refresh_token" in given:
         if missing := [name for name in ("client_id", "client_secret") if name not in given]:
             raise ConfigError(f"refresh_token needs {' and '.join(missing)} as well")
-    elif "token_file" in given:
+    elif place := _place_of(given):
         if "access_token" in given:
-            message = "access_token and token_file are two authentication methods"
+            message = f"access_token and {place} are two authentication methods"
             raise ConfigError(f"{message}. Leave one out, or add refresh_token, client_id and client_secret")
     elif "api_key" not in given and (extra := [name for name in ("client_id", "client_secret") if name in given]):
-        message = f"{' and '.join(extra)} can only be used with refresh_token or token_file, and neither is set"
+        message = (
+            f"{' and '.join(extra)} can only be used with refresh_token, token_file or token_database, and none is set"
+        )
         raise ConfigError(f"{message}. Set one of: {_METHODS}")
+
+
+def _check_place(given: Mapping[str, str]) -> None:
+    """Check that the settings of the place where a session is kept go together."""
+    if all(name in given for name in _PLACES):
+        raise ConfigError("token_file and token_database are two places for one session. Leave one out")
+    if "token_name" in given and "token_database" not in given:
+        raise ConfigError("token_name can only be used with token_database, which is not set")
+    if "token_database" in given and "token_name" not in given and "client_id" not in given:
+        raise ConfigError("token_database needs token_name or client_id as well, to tell sessions apart")
+
+
+def _place_of(given: Mapping[str, str]) -> str | None:
+    """The setting that names the place where the session is kept."""
+    return next((name for name in _PLACES if name in given), None)
 
 
 def _store(given: Mapping[str, str], *, base_url: str, timeout: tuple[float, float]) -> MemoryStore | SharedStore:
@@ -146,11 +176,15 @@ def _store(given: Mapping[str, str], *, base_url: str, timeout: tuple[float, flo
             access_token=given.get("access_token", ""),
             token_type=given["token_type"],
         )
+    # Whoever holds the lock sends two requests at most.
+    lock_seconds = 2 * sum(timeout) + TOKEN_POLICY.longest_asked
     if "token_file" in given:
-        # Whoever holds the lock sends two requests at most.
-        lock_seconds = 2 * sum(timeout) + TOKEN_POLICY.longest_asked
-        place = TokenFile(given["token_file"], lock_seconds=lock_seconds)
-        return SharedStore(place, base_url=base_url, settings=settings)
+        file = TokenFile(given["token_file"], lock_seconds=lock_seconds)
+        return SharedStore(file, base_url=base_url, settings=settings)
+    if "token_database" in given:
+        row = given.get("token_name") or given["client_id"]
+        database = TokenDatabase(given["token_database"], row=row, lock_seconds=lock_seconds)
+        return SharedStore(database, base_url=base_url, settings=settings)
     if settings is None:  # pragma: no cover - `_check_mixture` has seen to that
         raise ConfigError(f"No credentials are set. Set one of: {_METHODS}")
     return MemoryStore(settings)

@@ -20,3 +20,7 @@ class SessionError(FactorialError):
 
 class CredentialsError(SessionError):
     """The API does not accept the credentials of a request."""
+
+
+class PlaceLostError(SessionError):
+    """The place where a session is kept went away while it was written to: what is there now is not known."""

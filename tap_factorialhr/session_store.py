@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from tap_factorialhr.errors import ConfigError, SessionError
+from tap_factorialhr.errors import ConfigError, PlaceLostError, SessionError
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession, digest
 from tap_factorialhr.session_document import SessionDocument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+
+
+LOGGER = logging.getLogger(__name__)
+
+KEEP_TRYING_SECONDS = 60.0
+"""How long to try to keep new tokens in a place that has gone away."""
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class SessionStore(Protocol):
@@ -62,7 +72,7 @@ class Place(Protocol):
         """Tries whether `write` would work, and holds what it needs."""
 
     def write(self, content: bytes) -> None:
-        """Puts something there, whole or not at all."""
+        """Puts something there, whole or not at all; a place that may come back raises `PlaceLostError`."""
 
 
 class MemoryStore:
@@ -191,15 +201,10 @@ class SharedStore:
         Raises:
             SessionError: It cannot be written.
         """
-        before = self._document
-        document = (
-            dataclasses.replace(before, session=session, target_url=self._base_url)
-            if before
-            else SessionDocument(session=session, target_url=self._base_url)
-        )
-        if self._settings is not None and not document.knows(origin := digest(self._settings.refresh_token)):
-            document = document.made_from_now(origin)
-        self._write(document)
+        try:
+            self._write(self._with(session))
+        except PlaceLostError as error:
+            self._write_later(session, error)
 
     def note_refused(self, session: OAuthSession) -> None:
         """Let other runs not try the settings' refresh token, where it was refused and another one stands in for it."""
@@ -212,6 +217,40 @@ class SharedStore:
             document, origin = self._document, digest(settings.refresh_token)
             if document and document.session.client_id == settings.client_id and not document.knows(origin):
                 self._write(document.noting(origin))
+
+    def _with(self, session: OAuthSession) -> SessionDocument:
+        """What is kept, with another session."""
+        before = self._document
+        document = (
+            dataclasses.replace(before, session=session, target_url=self._base_url)
+            if before
+            else SessionDocument(session=session, target_url=self._base_url)
+        )
+        if self._settings is not None and not document.knows(origin := digest(self._settings.refresh_token)):
+            document = document.made_from_now(origin)
+        return document
+
+    def _write_later(self, session: OAuthSession, error: PlaceLostError) -> None:
+        """Wait for the place to come back, since the tokens that were kept there before are used up by now."""
+        LOGGER.warning("%s; trying again for %.0f seconds", error, KEEP_TRYING_SECONDS)
+        before = self._kept_token
+        deadline = time.monotonic() + KEEP_TRYING_SECONDS
+        pause = _FIRST_PAUSE_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            with contextlib.suppress(SessionError), self.exclusive():
+                self.load()
+                if self._kept_token == before:
+                    self._write(self._with(session))
+                elif self._kept_token != session.refresh_token:
+                    LOGGER.warning("%s is that of another login by now, and stays", self._place.name)
+                return
+        raise error
+
+    @property
+    def _kept_token(self) -> str | None:
+        return self._document.session.refresh_token if self._document else None
 
     def _write(self, document: SessionDocument) -> None:
         self._place.write(document.to_json())

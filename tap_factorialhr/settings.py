@@ -72,6 +72,22 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="The file that keeps the OAuth session from one run to the next.",
     ),
     th.Property(
+        "token_database",
+        th.StringType(min_length=1),
+        secret=True,
+        title="Token database",
+        description=(
+            "The URL of a PostgreSQL that keeps the OAuth session instead of a file, for runs on several machines "
+            "(extra postgres)."
+        ),
+    ),
+    th.Property(
+        "token_name",
+        th.StringType(min_length=1),
+        title="Token name",
+        description="Tells sessions in token_database apart. Without it: the client_id.",
+    ),
+    th.Property(
         "start_date",
         th.DateTimeType(),
         title="Start date",

@@ -85,6 +85,7 @@ class _Watchdog:
 
 
 _watchdog = _Watchdog()
+watching = _watchdog.over
 
 
 class _Watched(HTTPConnection):

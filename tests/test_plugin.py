@@ -13,7 +13,7 @@ from scripts.plugin_definition import OF_THE_SDK, declared
 from tap_factorialhr.tap import TapFactorialHR
 
 PROJECT = Path(__file__).resolve().parent.parent
-SECRETS = {"api_key", "access_token", "refresh_token", "client_id", "client_secret", "hash_key"}
+SECRETS = {"api_key", "access_token", "refresh_token", "token_database", "client_id", "client_secret", "hash_key"}
 
 # What the schema of Meltano Hub for the definition of an extractor asks for and knows.
 REQUIRED = {"name", "namespace", "variant", "quality"}
@@ -125,6 +125,7 @@ def test_the_groups_are_the_authentication_methods(plugin: dict[str, Any]) -> No
         {"access_token"},
         {"refresh_token", "client_id", "client_secret"},
         {"token_file"},
+        {"token_database", "token_name"},
     ]
 
 

@@ -7,7 +7,6 @@ import errno
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from tap_factorialhr.auth import make_authenticator
 from tap_factorialhr.errors import SessionError
 from tap_factorialhr.http_session import Session
 from tap_factorialhr.token_file import TokenFile
+from tests.support.descriptors import no_descriptors_left
 from tests.support.http import exchange
 from tests.support.oauth_server import OAuthServer, serving
 from tests.support.processes import read_for_a_while
@@ -152,24 +152,6 @@ class TestMountedFile:
             with place.exclusive():
                 place.write(content)
                 assert json.loads(place.read() or b"") == json.loads(content)
-
-
-@contextlib.contextmanager
-def no_descriptors_left() -> Iterator[None]:
-    """Take all file descriptors that this process may have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(one.name) for one in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 10, hard))
-    taken = []
-    try:
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestDuringTheTokenRequest:
