@@ -65,7 +65,7 @@ def test_the_readme_has_every_setting_and_stream() -> None:
     assert len(named) == len(set(named)) == 169
 
 
-def test_the_example_shows_each_way_in_and_no_secret(project: dict[str, Any]) -> None:
+def test_the_example_shows_each_authentication_method_and_no_secret(project: dict[str, Any]) -> None:
     text = (PROJECT / ".secrets.example").read_text()
     values = dict(re.findall(r"^(?:# )?([A-Z_]+)=(.*)$", text, flags=re.MULTILINE))
     own = {name.removeprefix(PREFIX).lower() for name in values if name.startswith(PREFIX)}

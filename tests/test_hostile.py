@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,6 +151,48 @@ def test_an_answer_of_far_more_values_than_bytes_is_not_taken_in(monkeypatch: py
 
     with serving_bytes(answer) as url, pytest.raises(FactorialError, match="holds more than 400,000 objects"):
         client_for(url).get("teams", "teams/teams", ())
+
+
+def test_an_answer_of_far_more_numbers_than_a_list_needs_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "MOST_VALUES", 600_000)
+    body = b'{"data":[{"id":"1","numbers":[' + b",".join([b"1"] * 700_000) + b']}],"meta":{}}'
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head(f"Content-Length: {len(body)}") + body)
+
+    with serving_bytes(answer) as url, pytest.raises(FactorialError, match="600,000 values"):
+        client_for(url).get("teams", "teams/teams", ())
+
+
+def test_one_large_answer_at_a_time_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LARGE_TURN", 1000)
+    large = b'{"data": [{"id": "1"}], "meta": {}' + b" " * 3000 + b"}"
+    began, may_end = threading.Event(), threading.Event()
+    bodies = [large, large, b'{"data": [], "meta": {}}']
+
+    def answer(connection: socket.socket) -> None:
+        body = bodies.pop(0)
+        is_first = len(bodies) == 2
+        connection.sendall(head(f"Content-Length: {len(body)}", "Connection: close") + body[:2000])
+        if is_first:
+            began.set()
+            may_end.wait(20)
+        connection.sendall(body[2000:])
+
+    with serving_bytes(answer) as url, ThreadPoolExecutor(3) as pool:
+        client = client_for(url, concurrency=3)
+        first = pool.submit(client.get, "teams", "teams/teams", ())
+        assert began.wait(20)
+        time.sleep(0.2)  # It has got so far that it has the turn.
+        second = pool.submit(client.get, "teams", "teams/teams", ())
+        while len(bodies) > 1:
+            time.sleep(0.01)
+        third = pool.submit(client.get, "teams", "teams/teams", ())
+        assert third.result(20).rows == []
+        assert not first.done()
+        assert not second.done()
+        may_end.set()
+        assert [one.result(20).rows for one in (first, second)] == [[{"id": "1"}]] * 2
 
 
 def test_the_rows_of_a_large_answer_need_little_more_than_their_text(
