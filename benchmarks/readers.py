@@ -15,6 +15,8 @@ from benchmarks.results import Reading
 from benchmarks.taps import PYTHON, count_records, tap_command, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.process import Finished
     from benchmarks.serving import Pages
 
@@ -108,14 +110,17 @@ def measure(pages: Pages, folder: Path, *, quick: bool) -> list[Reading]:
     """All readers, at each latency; a round before the first is not counted."""
     plans = QUICK if quick else FULL
     warm_up = Plan(0, plans[0].rows, 1)
-    _interleaved(pages, folder, warm_up, "warm-up")
-    return [reading for plan in plans for reading in _interleaved(pages, folder, plan)]
+    interleaved(READERS, pages, folder, warm_up, "warm-up")
+    return [reading for plan in plans for reading in interleaved(READERS, pages, folder, plan)]
 
 
-def _interleaved(pages: Pages, folder: Path, plan: Plan, note: str = "") -> list[Reading]:
-    readings = [Reading(reader.name, plan.latency, plan.rows) for reader in READERS]
+def interleaved(
+    readers: Sequence[Script | Tap], pages: Pages, folder: Path, plan: Plan, note: str = ""
+) -> list[Reading]:
+    """What each of some readers finds, taking turns, round after round."""
+    readings = [Reading(reader.name, plan.latency, plan.rows) for reader in readers]
     for number in range(1, plan.rounds + 1):
-        for reader, reading in zip(READERS, readings, strict=True):
+        for reader, reading in zip(readers, readings, strict=True):
             if reading.error is None:
                 _add(reader, reading, pages, folder)
                 said = reading.error or f"{plan.rows / reading.seconds[-1]:9,.0f} rows/s"

@@ -43,6 +43,8 @@ def lines(results: Results) -> Iterator[str]:
         yield ""
     if results.readers:
         yield from _readers(results.readers)
+    if results.privacy:
+        yield from _privacy(results.privacy)
     if results.streams:
         yield from _streams(results.streams)
     if results.memory:
@@ -133,6 +135,25 @@ def _failures(readings: list[Reading]) -> Iterator[str]:
         if reading.error:
             yield f"- {reading.reader} at {reading.latency * 1000:.0f} ms could not be measured: `{reading.error}`"
             yield ""
+
+
+def _privacy(readings: list[Reading]) -> Iterator[str]:
+    by_latency: dict[float, list[Reading]] = {}
+    for reading in readings:
+        by_latency.setdefault(reading.latency, []).append(reading)
+    yield "### Fields dropped and hashed"
+    yield ""
+    yield "Rows a second of the tap, and in brackets the share of what it reads without."
+    yield ""
+    head = ("fields", *(_column(found[0]) for found in by_latency.values()))
+    rates = [
+        {one.reader: f"{one.rate:,.0f} ({one.rate / found[0].rate:.0%})" for one in found if one.rate}
+        for found in by_latency.values()
+    ]
+    names = [reading.reader for reading in next(iter(by_latency.values()))]
+    yield from table(head, ((name, *(rate.get(name, "failed") for rate in rates)) for name in names))
+    yield ""
+    yield from _failures(readings)
 
 
 def _streams(found: list[Streams]) -> Iterator[str]:

@@ -104,6 +104,7 @@ class Results(msgspec.Struct):
     machine: Machine
     versions: dict[str, str]
     readers: list[Reading] = []
+    privacy: list[Reading] = []
     streams: list[Streams] = []
     memory: list[Memory] = []
     postgres: list[EndToEnd] = []

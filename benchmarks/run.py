@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import end_to_end, parts, readers
+from benchmarks import end_to_end, parts, privacy, readers
 from benchmarks.machine import machine, versions
 from benchmarks.process import FOLDER, FailedError
 from benchmarks.results import Results
 from benchmarks.serving import Pages
 from scripts.meltano import NotInstalledError
 
-PARTS = ("readers", "streams", "memory", "postgres")
+PARTS = ("readers", "privacy", "streams", "memory", "postgres")
 
 
 def main() -> int:
@@ -63,6 +63,8 @@ def _measure(part: str, results: Results, pages: Pages, folder: Path, *, quick: 
     match part:
         case "readers":
             results.readers = readers.measure(pages, folder, quick=quick)
+        case "privacy":
+            results.privacy = privacy.measure(pages, folder, quick=quick)
         case "streams":
             results.streams = parts.small_streams(folder, quick=quick)
         case "memory":
