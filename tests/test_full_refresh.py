@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
 from tests.conftest import Run, TapRunner, config_for
-from tests.support.days import TapByDays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,17 +213,3 @@ def test_one_empty_stream_among_others_is_empty(tap: TapRunner, company: Sandbox
     run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
     assert {message["stream"] for message in run.of_type("ACTIVATE_VERSION")} == {"employees", "teams"}
     assert run.messages[-1]["type"] == "STATE"
-
-
-def test_over_a_fortnight_each_stream_is_whole_on_a_day_of_its_own(tap: TapRunner, company: Sandbox) -> None:
-    by_days = TapByDays(company, full_refresh_days=5)
-    streams = ("banking_transactions", "contracts_contract_versions", "employees", "finance_contacts")
-    whole: dict[str, list[int]] = {}
-    for day in range(15):
-        for stream in by_days.run(day, tap.catalog({}, *streams)).whole_streams:
-            whole.setdefault(stream, []).append(day)
-    assert whole.keys() == set(streams)
-    for days in whole.values():
-        assert days[0] == 0
-        assert [later - earlier for earlier, later in pairwise(days[1:])] == [5] * (len(days) - 2)
-    assert len({days[1] for days in whole.values()}) > 1

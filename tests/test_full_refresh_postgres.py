@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -123,7 +124,8 @@ def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database
                         key for key, name in now.items() if name == f"changed on day {number}"
                     }
                 before[stream] = table
+    assert seen["employees"][:1] == seen["finance_contacts"][:1] == [0]
+    assert not set(seen["employees"][1:]) & set(seen["finance_contacts"][1:])
     for days in seen.values():
-        assert days[0] == 0
-        assert len(days) >= 1 + DAYS // REFRESH
-        assert len(days) < DAYS // 2
+        assert [later - earlier for earlier, later in pairwise(days[1:])] == [REFRESH] * (len(days) - 2)
+        assert days[1] <= REFRESH

@@ -89,15 +89,14 @@ def test_stream_maps_of_which_nothing_can_be_made_are_one_clear_line(
 
 
 @pytest.mark.parametrize(
-    ("expression", "kind"),
+    ("name", "expression", "kind"),
     [
-        ("int(first_name)", "ValueError"),
-        ("no_such(first_name)", "FunctionNotDefined"),
-        ("no_such", "NameNotDefined"),
-        ("config['secret']", "KeyError"),
+        ("number", "int(first_name)", "ValueError"),
+        ("number", "no_such(first_name)", "FunctionNotDefined"),
+        ("__filter__", "no_such", "NameNotDefined"),
+        ("number", "config['secret']", "KeyError"),
     ],
 )
-@pytest.mark.parametrize("name", ["number", "__filter__"])
 def test_an_expression_that_fails_for_a_row_is_one_clear_line(
     tap: TapRunner, company: Sandbox, name: str, expression: str, kind: str
 ) -> None:
