@@ -6,6 +6,7 @@ Whoever has the row locked may renew; a process that dies lets go. Nothing that 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import socket
@@ -45,6 +46,8 @@ _CONNECTION = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
+_KEEPALIVE = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""The same, of this machine, for the database."""
 _REASONS = (
     ("password", "the password was not accepted, or there is none"),
     ("does not exist", "there is no such database, role or schema"),
@@ -156,7 +159,8 @@ class TokenDatabase:
         with self._connected.answering(self._lock_seconds + _ANSWER_SECONDS) as database:
             database.execute("SELECT set_config('lock_timeout', %s, true)", (milliseconds,))
             # So that the database lets go of the row where this machine has gone without a word.
-            database.execute("SELECT set_config('tcp_keepalives_idle', '30', false)")
+            for name, value in _KEEPALIVE.items():
+                database.execute("SELECT set_config(%s, %s, false)", (name, value))
             row = database.execute(_LOCK, (self._row,)).fetchone()
             if row is None:
                 database.execute(_INSERT, (self._row,))
@@ -218,6 +222,8 @@ def _driver() -> ModuleType:
         raise ConfigError(
             "token_database needs psycopg, which is not installed; install tap-factorialhr[postgres]"
         ) from None
+    # It logs what it cannot undo with the user and the host.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     return psycopg
 
 

@@ -450,6 +450,27 @@ class TestDatabaseThatDoesNotTakeIt:
         assert says in failure(authenticator, server.url)
         assert server.forms == []
 
+    def test_is_tried_again_where_that_is_noticed_too_late(self, server: OAuthServer, database: str) -> None:
+        authenticator = make({**LOGIN, "token_database": database}, server.url)
+        with psycopg.connect(database) as connection:
+            connection.execute("""
+                CREATE FUNCTION refuse_for_a_second() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF NEW.document LIKE '%refresh-1%'
+                        AND NOT EXISTS (SELECT FROM began WHERE at < clock_timestamp() - interval '1 second')
+                    THEN RAISE EXCEPTION 'not now'; END IF;
+                    RETURN NEW;
+                END $$""")
+            connection.execute("CREATE TABLE began AS SELECT clock_timestamp() AS at")
+            connection.execute(
+                "CREATE TRIGGER refuse BEFORE UPDATE ON factorialhr_sessions "
+                "FOR EACH ROW EXECUTE FUNCTION refuse_for_a_second()"
+            )
+        began = time.monotonic()
+        assert read(authenticator, server.url) == 200
+        assert time.monotonic() - began < 15
+        assert kept(database)["the-client"]["refresh_token"] == "refresh-1"
+
     def test_a_role_that_may_not_make_the_table(self, server: OAuthServer, database: str) -> None:
         name = f"role_{time.monotonic_ns()}"
         with psycopg.connect(database) as connection:
