@@ -110,8 +110,7 @@ def test_bookmarks_and_keys_are_those_of_a_run_without(tap: TapRunner, company: 
     assert len(again.records["employees"]) <= len(first.records["employees"])
 
 
-@pytest.mark.parametrize("pagination", ["offset", "cursor"])
-@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize(("pagination", "concurrency"), [("offset", 8), ("cursor", 1)])
 def test_hashed_keys_disturb_no_reading(tap: TapRunner, company: Sandbox, pagination: str, concurrency: int) -> None:
     config = config_for(company, page_size=1, pagination=pagination, concurrency=concurrency)
     catalog = tap.catalog(config, "employees", "teams_memberships")
@@ -281,7 +280,8 @@ def test_no_message_holds_a_value_or_the_key(tap: TapRunner, company: Sandbox, l
     company.company.touch(
         "employees/employees", company.company.rows("employees/employees")[0]["id"], birthday_on=FIRST
     )
-    for settings in (config, {**config, "stream_maps": {"employees": {"__filter__": "first_name"}}}):
+    filtered = {**config, "stream_maps": {"employees": {"__filter__": "first_name"}}}
+    for settings in (config, filtered) if level == "DEBUG" else (config,):
         run = tap(
             settings,
             catalog=tap.catalog(config, "employees"),
@@ -297,7 +297,7 @@ def test_no_message_holds_a_value_or_the_key(tap: TapRunner, company: Sandbox, l
 
 
 def test_the_key_is_no_part_of_what_the_tap_says_of_itself(tap: TapRunner, company: Sandbox) -> None:
-    for option in ("--about", "--about --format=json", "--discover"):
+    for option in ("--about --format=json", "--discover"):
         run = tap(config_for(company, **PRIVATE), *option.split(), **DEBUG)
         assert run.code == 0, run.stderr
         assert KEY not in run.stdout + run.stderr

@@ -18,7 +18,11 @@ MOST_CALLS = 20
 """Calls per employee, of 54 fields, six of them dates; a look at each field on its own would be more than 54."""
 
 
-def calls_of(tap: TapRunner, employees: int) -> int:
+CALLS_OF_A_HASH = 14
+"""Calls for each value that is hashed: to take it, to make its text and its hash, and to put that in its place."""
+
+
+def calls_of(tap: TapRunner, employees: int, **settings: Any) -> int:
     """The calls that a sync of one stream costs this thread."""
     calls = 0
 
@@ -27,7 +31,7 @@ def calls_of(tap: TapRunner, employees: int) -> int:
         calls += event in {"call", "c_call"}
 
     with Sandbox(Company(employees=employees)) as sandbox:
-        config = config_for(sandbox, concurrency=1)
+        config = config_for(sandbox, concurrency=1, **settings)
         run = TapFactorialHR(config=config, catalog=tap.catalog(config, "employees"))
         sys.setprofile(count)
         try:
@@ -45,3 +49,19 @@ def test_a_row_costs_few_calls(tap: TapRunner, capfdbinary: pytest.CaptureFixtur
     assert capfdbinary.readouterr().out.count(b'"RECORD"') == 2 * few + many
     figure(f"{calls:.1f} calls per row")
     assert calls <= MOST_CALLS
+
+
+def test_dropping_costs_no_call_and_hashing_those_of_the_hashes(
+    tap: TapRunner, capfdbinary: pytest.CaptureFixture[bytes], figure: Figure
+) -> None:
+    few, many = 300, 900
+    hashing = {"hash_classes": ["user.name"], "hash_key": "a key of nobody's"}
+    calls = []
+    for settings in ({}, {"drop_classes": ["user.contact", "user.financial", "special_category"]}, hashing):
+        calls_of(tap, few, **settings)
+        calls.append((calls_of(tap, many, **settings) - calls_of(tap, few, **settings)) / (many - few))
+    plain, dropping, hashed = calls
+    assert capfdbinary.readouterr().out.count(b'"RECORD"') == 3 * (2 * few + many)
+    figure(f"{plain:.1f} calls per row, {dropping:.1f} with 16 fields dropped, {hashed:.1f} with 6 hashed")
+    assert dropping < plain + 1
+    assert hashed < plain + 6 * CALLS_OF_A_HASH
