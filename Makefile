@@ -43,9 +43,10 @@ bench: .bench/.installed .meltano/.installed ## Measure, side by side with other
 
 dagster: .venv-uv/.installed ## Check and test the example on Dagster, in environments of its own (takes minutes)
 	@$(MAKE) --no-print-directory -C examples/dagster test
+
 mutants: .mutants/.installed ## See which small breakages of the code the tests notice (takes a while)
-	@PYTHONPATH=mutants .mutants/venv/bin/mutmut run > .mutants/log.txt 2>&1 || { tail -n 30 .mutants/log.txt; exit 1; }
-	@.mutants/venv/bin/python -m scripts.mutants $(ARGS)
+	@PYTHONPATH=$(CURDIR)/mutants HISTORIES=100 .mutants/venv/bin/mutmut run $(MUTANTS) > .mutants/log.txt 2>&1 || { tail -n 30 .mutants/log.txt; exit 1; }
+	@.mutants/venv/bin/python -m scripts.mutants
 
 build: .venv/.installed ## Build the wheel and the source archive into dist/
 	$(UV) build

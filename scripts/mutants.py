@@ -13,6 +13,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from mutmut.mutation.data import SourceFileMutationData
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.file_utils import walk_mutatable_files
+
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "mutants.md"
 BEGIN, END = "<!-- mutants: begin -->\n", "<!-- mutants: end -->\n"
 LEAST = 85
@@ -44,35 +49,40 @@ def main() -> int:
         The exit code: 1 where fewer mutants are noticed than have to be.
     """
     found = statuses()
-    if not found:
+    checked = {name: status for name, status in found.items() if status != "not checked"}
+    if not checked:
         print("There is no run to look at: make mutants", file=sys.stderr)
         return 1
     noticed, total = defaultdict[str, int](int), Counter[str]()
-    for name, status in found.items():
+    for name, status in checked.items():
         module = _matched(name)["module"]
         total[module] += 1
         noticed[module] += status in _NOTICED
-    lines = ["| module | mutants | noticed |", "| --- | --- | --- |"]
+    lines = [f"At commit {_commit()}; of {len(found)} mutants, {len(checked)} were tried.", ""]
+    lines += ["| module | mutants | noticed |", "| --- | --- | --- |"]
     lines += [f"| `{module}` | {total[module]} | {noticed[module] / total[module]:.0%} |" for module in sorted(total)]
     share = 100 * sum(noticed.values()) / total.total()
     lines += [f"| all | {total.total()} | {share:.0f}% |", ""]
     print("\n".join(lines))
-    write_page(lines, [survivor(name) for name, status in found.items() if status not in _NOTICED])
+    write_page(lines, [survivor(name) for name, status in checked.items() if status not in _NOTICED])
     return int(share < LEAST)
 
 
 def statuses() -> dict[str, str]:
     """What became of each mutant of the last run, by its name."""
-    lines = _mutmut("results", "--all", "true").splitlines()
-    pairs = (line.strip().rpartition(": ") for line in lines)
-    return {name: status for name, _, status in pairs if _NAME.fullmatch(name) and status != "not checked"}
+    found: dict[str, str] = {}
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        found |= {name: status_by_exit_code[code] for name, code in data.exit_code_by_key.items()}
+    return found
 
 
 def survivor(name: str) -> Survivor:
     """A mutant in words: the function, and the line before and after."""
     match = _matched(name)
     function = match["function"].replace("ǁ", ".").strip(".")
-    diff = _mutmut("show", name).splitlines()
+    diff = get_diff_for_mutant(name, path=f"tap_factorialhr/{match['module'].replace('.', '/')}.py").splitlines()
     changed = [line for line in diff if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     before = " ".join(line[1:].strip() for line in changed if line[0] == "-")
     after = " ".join(line[1:].strip() for line in changed if line[0] == "+")
@@ -104,9 +114,9 @@ def _matched(name: str) -> re.Match[str]:
     return match
 
 
-def _mutmut(*arguments: str) -> str:
-    program = Path(sys.executable).with_name("mutmut")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

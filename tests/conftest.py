@@ -27,11 +27,12 @@ TAP = [sys.executable, "-m", "tap_factorialhr"]
 Figure: TypeAlias = "Callable[[str], None]"
 
 # The same examples everywhere, and no example fails for being slow: a busy machine is not a broken tap. A search with
-# other examples: pytest --hypothesis-profile=search.
+# other examples: pytest --hypothesis-profile=search. `make mutants` has few of them for each mutant.
 settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=1000)
 settings.register_profile(
     "steady", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
 )
+settings.register_profile("quick", settings.get_profile("steady"), max_examples=20)
 settings.load_profile("steady")
 
 

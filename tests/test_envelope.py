@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
+from tap_factorialhr.decoding import PackedRows
 from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator, PaginationMeta
 
@@ -69,3 +73,28 @@ def test_a_page_is_asked_for_by_its_number_or_by_the_cursor_before_it() -> None:
     assert CursorPaginator(page_size=50).params(None) == (("limit", "50"),)
     assert CursorPaginator(page_size=50).params("abc") == (("limit", "50"), ("after_id", "abc"))
     assert CursorPaginator.lookahead("abc") == (("limit", "1"), ("after_id", "abc"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_rows_of_a_page_come_in_order_and_so_many_at_a_time(size: int, packed: bool) -> None:
+    rows = [{"id": number} for number in range(5)]
+    shelved: list[Any] | PackedRows = (
+        PackedRows([msgspec.Raw(b'{"id": %d}' % number) for number in range(5)]) if packed else [*rows]
+    )
+    batches = list(Page(shelved, PaginationMeta()).batches(size))
+    assert [row for batch in batches for row in batch] == rows
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+    assert 0 < len(batches[-1]) <= size
+
+
+def test_rows_leave_the_page_as_they_are_taken() -> None:
+    page = Page([{"id": number} for number in range(5)], PaginationMeta())
+    batches = page.batches(2)
+    next(batches)
+    next(batches)
+    assert len(page.rows) == 3
+
+
+def test_a_page_of_no_rows_has_no_batches() -> None:
+    assert list(Page([], PaginationMeta()).batches(2)) == []
