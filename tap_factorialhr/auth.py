@@ -38,8 +38,10 @@ SETTINGS = (
 )
 """The settings that decide on the authentication method; `token_type` only goes with them."""
 
-TOKEN_POLICY = RetryPolicy(retries=1, first_wait=0.5, longest_wait=0.5, longest_asked=30.0)
-"""A token request is sent again once, since a refresh token serves once."""
+TOKEN_POLICY = RetryPolicy(retries=1, first_wait=0.5, longest_wait=0.5, longest_asked=60.0)
+"""A token request whose answer was lost is sent again once, since a refresh token serves once."""
+UNUSED_POLICY = RetryPolicy(retries=5)
+"""One that used nothing up, since it was not sent or was one too many, is sent again as other requests are."""
 
 _PLACES = ("token_file", "token_database")
 _METHODS = (
@@ -78,7 +80,7 @@ def make_authenticator(
         return AccessTokenAuthenticator(base_url, given["access_token"], given["token_type"])
     store = _store(given, base_url=base_url, timeout=timeout)
     endpoint = TokenEndpoint(base_url, session=session, timeout=timeout, policy=TOKEN_POLICY)
-    return RefreshTokenAuthenticator(base_url, store, endpoint, TOKEN_POLICY)
+    return RefreshTokenAuthenticator(base_url, store, endpoint, lost=TOKEN_POLICY, unused=UNUSED_POLICY)
 
 
 def session_store(config: Mapping[str, Any], *, base_url: str, timeout: tuple[float, float]) -> SharedStore:
@@ -176,8 +178,8 @@ def _store(given: Mapping[str, str], *, base_url: str, timeout: tuple[float, flo
             access_token=given.get("access_token", ""),
             token_type=given["token_type"],
         )
-    # Whoever holds the lock sends two requests at most.
-    lock_seconds = 2 * sum(timeout) + TOKEN_POLICY.longest_asked
+    # Whoever holds the lock sends two requests as a rule, and waits for a rate limit at the most.
+    lock_seconds = 2 * (sum(timeout) + TOKEN_POLICY.longest_asked)
     if "token_file" in given:
         file = TokenFile(given["token_file"], lock_seconds=lock_seconds)
         return SharedStore(file, base_url=base_url, settings=settings)

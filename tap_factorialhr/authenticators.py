@@ -129,17 +129,21 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
         base_url: The server that the credentials are for.
         store: Where the session is kept.
         endpoint: Where it is renewed.
-        policy: When a token request is sent again.
+        lost: When a token request is sent again whose answer was lost.
+        unused: The same of one that has used nothing up.
 
     Raises:
         SessionError: When the session that is kept cannot be used.
     """
 
-    def __init__(self, base_url: str, store: SessionStore, endpoint: TokenEndpoint, policy: RetryPolicy) -> None:
+    def __init__(
+        self, base_url: str, store: SessionStore, endpoint: TokenEndpoint, *, lost: RetryPolicy, unused: RetryPolicy
+    ) -> None:
         super().__init__(base_url)
         self._store = store
         self._endpoint = endpoint
-        self._policy = policy
+        self._lost = lost
+        self._unused = unused
         self._lock = threading.Lock()
         self._failure: str | None = None
         self._current = store.open()
@@ -175,7 +179,8 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
             raise SessionError(self._failure)
         try:
             with self._store.exclusive():
-                self._current = Renewal(self._store, self._endpoint, self._policy, self._current).run()
+                renewal = Renewal(self._store, self._endpoint, self._current, lost=self._lost, unused=self._unused)
+                self._current = renewal.run()
         except SessionError as error:
             self._failure = str(error)
             raise
@@ -187,16 +192,25 @@ class Renewal:
     Args:
         store: Where the session is kept.
         endpoint: Where it is renewed.
-        policy: When a token request is sent again.
         stale: The session that does not do any more.
+        lost: When a token request is sent again whose answer was lost.
+        unused: The same of one that has used nothing up.
     """
 
-    def __init__(self, store: SessionStore, endpoint: TokenEndpoint, policy: RetryPolicy, stale: OAuthSession) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        endpoint: TokenEndpoint,
+        stale: OAuthSession,
+        *,
+        lost: RetryPolicy,
+        unused: RetryPolicy,
+    ) -> None:
         self._store = store
         self._endpoint = endpoint
-        self._policy = policy
         self._stale = stale
-        self._attempts: Counter[str] = Counter()
+        self._policies = {Lost: lost, TryLater: unused}
+        self._failed: Counter[tuple[str, type]] = Counter()
         self._refused: dict[str, Refused] = {}
         self._was_lost = False
 
@@ -235,7 +249,6 @@ class Renewal:
 
     def _ask(self, session: OAuthSession) -> Outcome:
         _check_age(session)
-        self._attempts[session.refresh_token] += 1
         with self._store.room():
             outcome = self._endpoint.refresh(session)
             if isinstance(outcome, Renewed):
@@ -262,14 +275,16 @@ class Renewal:
         Raises:
             SessionError: There is to be none, and nobody else has renewed meanwhile.
         """
+        kind = type(outcome)
+        self._failed[session.refresh_token, kind] += 1
         asked = outcome.asked if isinstance(outcome, TryLater) else None
-        wait = self._policy.wait(self._attempts[session.refresh_token], asked=asked)
+        wait = self._policies[kind].wait(self._failed[session.refresh_token, kind], asked=asked)
         following = self._next()
         if following and following.refresh_token != session.refresh_token:
             return
         if wait is None or (isinstance(outcome, Lost) and not outcome.can_repeat):
             raise SessionError(self._farewell(outcome))
-        LOGGER.warning("Renewing the session: %s; trying once more", outcome.what)
+        LOGGER.warning("Renewing the session: %s; trying again in %.1f s", outcome.what, wait)
         time.sleep(wait)
 
     def _farewell(self, outcome: Refused | Lost | TryLater) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ENDLESS = "the token endpoint's answer does not end"
 _LARGEST_ANSWER = 1 << 20
+_LIMIT_SECONDS = 15.0
+"""How long to wait where there are too many token requests and the server does not say: limits count by the minute."""
 _EARLY_STATUSES = frozenset({requests.codes.request_timeout, 425})
 
 
@@ -211,7 +213,7 @@ def _failed(status: int, code: object, asked: float | None, refused: Refused) ->
     if status >= requests.codes.internal_server_error or status in _EARLY_STATUSES:
         return Lost(what)
     if status == requests.codes.too_many_requests:
-        return TryLater(what, asked)
+        return TryLater(what, _LIMIT_SECONDS if asked is None else asked)
     return _refused(status, code, what, refused)
 
 

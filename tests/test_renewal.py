@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_factorialhr import auth
+from tap_factorialhr import auth, token_endpoint
+from tap_factorialhr.auth import TOKEN_POLICY, UNUSED_POLICY
 from tap_factorialhr.errors import CredentialsError
 from tests.support.authentication import AT_ONCE, LOGIN, SECRETS, failure, make, prepared, read, rejecting
 from tests.support.oauth_server import Fault, OAuthServer, serving
@@ -32,6 +34,7 @@ def server() -> Iterator[OAuthServer]:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
+    monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
 
 
 class TestRefresh:
@@ -129,7 +132,7 @@ class TestRefresh:
         server.faults = [Fault(503)]
         authenticator = make(LOGIN, server.url)
         read(authenticator, server.url)
-        assert "trying once more" in caplog.text
+        assert "trying again in" in caplog.text
         assert not [secret for secret in SECRETS if secret in caplog.text + repr(vars(authenticator))]
 
 
@@ -169,6 +172,23 @@ class TestRefused:
         began = time.monotonic()
         assert read(make(LOGIN, server.url), server.url) == 200
         assert time.monotonic() - began >= 1
+
+    @pytest.mark.parametrize("retry_after", [None, "1"])
+    def test_a_rate_limit_that_lasts_is_waited_out(
+        self, server: OAuthServer, monkeypatch: pytest.MonkeyPatch, retry_after: str | None
+    ) -> None:
+        monkeypatch.setattr(auth, "UNUSED_POLICY", replace(UNUSED_POLICY, first_wait=0.01))
+        monkeypatch.setattr(token_endpoint, "_LIMIT_SECONDS", 0.2)
+        server.faults = [Fault(429, headers=(("Retry-After", retry_after),) if retry_after else ())] * 4
+        began = time.monotonic()
+        assert read(make(LOGIN, server.url), server.url) == 200
+        assert time.monotonic() - began >= 4 * float(retry_after or 0.2)
+        assert server.refused == []
+
+    def test_a_rate_limit_of_a_minute_is_within_the_policy(self) -> None:
+        asked = UNUSED_POLICY.retries * token_endpoint._LIMIT_SECONDS
+        assert asked > 60
+        assert TOKEN_POLICY.asked("60") == 60
 
     def test_an_endless_answer_is_given_up(self, server: OAuthServer) -> None:
         server.faults = [Fault(200, b" " * (3 << 20))]

@@ -32,6 +32,7 @@ def server() -> Iterator[OAuthServer]:
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
+    monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
 
 
 class TestWithTokenFile:
