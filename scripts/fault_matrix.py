@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from tap_factorialhr.sandbox import Company, Faults, Sandbox  # noqa: E402 (the tests are found beside this folder)
 from tap_factorialhr.sandbox.faults import KINDS  # noqa: E402
-from tests.conftest import Run, TapRunner, config_for  # noqa: E402
+from tests.support.tap import Run, TapRunner, config_for  # noqa: E402
 from tests.test_sync import differences, stream_name  # noqa: E402
 
 PAGE = ROOT / "docs" / "faults.md"
@@ -31,7 +31,7 @@ def run_with(kind: str, tap: TapRunner) -> tuple[Company, Run]:
     """Sync three streams of ten pages and more while every tenth request fails in this way."""
     with Sandbox(Company(employees=60), fault_delay=1.2, retry_after=0) as sandbox:
         config = config_for(sandbox, page_size=5, request_timeout=1 if kind == "timeout" else 30)
-        catalog = tap.catalog(config, *map(stream_name, PATHS))
+        catalog = tap.catalog(*map(stream_name, PATHS))
         sandbox.faults = Faults(kind, every=10)
         return sandbox.company, tap(config, catalog=catalog)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
-from tests.conftest import TapRunner, config_for
+from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def test_a_bookmark_stays_behind_the_start_of_the_run(tap: TapRunner, company: S
         for row in company.company.rows(PATH):
             row["updated_at"] = "2999-01-01T00:00:00.000Z"
     began = datetime.now(UTC)
-    run = tap(config, catalog=tap.catalog(config, stream))
+    run = tap(config, catalog=tap.catalog(stream))
     value = datetime.fromisoformat(mark(run, stream))
     limit = datetime.now(UTC) - MARGIN
     if stream == "attendance_shifts":
@@ -72,7 +72,7 @@ def test_a_change_around_midnight_comes_although_our_clock_is_ahead(
 
     company.answer = change
     config = config_for(company, page_size=4, concurrency=1)
-    run = TapFactorialHR(config=config, catalog=tap.catalog(config, "employees"))
+    run = TapFactorialHR(config=config, catalog=tap.catalog("employees"))
     run.sync_all()
     run.sync_run.fetcher.close()
     last = json.loads(capfdbinary.readouterr().out.splitlines()[-1])
@@ -97,7 +97,7 @@ def test_a_change_right_after_the_bookmark_comes_wherever_the_company_is(
     state = {
         "bookmarks": {"employees": {"replication_key": "updated_at", "replication_key_value": bookmark.isoformat()}}
     }
-    run = tap(config, catalog=tap.catalog(config, "employees"), state=state)
+    run = tap(config, catalog=tap.catalog("employees"), state=state)
     assert run.code == 0, run.stderr
     assert asked
     for day in map(date.fromisoformat, asked):
@@ -113,7 +113,7 @@ def test_days_that_were_refused_are_asked_for_again(tap: TapRunner, company: San
     config["start_date"] = (today - 5 * DAY).isoformat()
     refused = (today - 3 * DAY).isoformat()
     company.answer = lambda record: Answer(403) if record.get("start_on") == refused else None
-    catalog = tap.catalog(config, "attendance_shifts")
+    catalog = tap.catalog("attendance_shifts")
     first = tap(config, catalog=catalog)
     assert first.code == 0, first.stderr
     assert "attendance_shifts: without a part of its rows (1 times HTTP 403)" in first.stderr
@@ -141,7 +141,7 @@ def test_a_parent_that_is_refused_in_one_window_is_left_out_alone(tap: TapRunner
             is_one = ("employee_ids[]", victim) in record.params and record.get("start_on") == refused
             return Answer(status) if is_one else None
 
-        catalog = tap.catalog(config, "attendance_estimated_times")
+        catalog = tap.catalog("attendance_estimated_times")
         whole = tap(config, catalog=catalog)
         sandbox.answer = refuse
         run = tap(config, catalog=catalog)

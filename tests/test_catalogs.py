@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import TapRunner, config_for
+from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def company() -> Iterator[Sandbox]:
 
 def edited(tap: TapRunner, stream: str, *, without: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
     """A catalog with one stream selected, some of its fields taken out, and its entry changed."""
-    catalog = tap.catalog({}, stream)
+    catalog = tap.catalog(stream)
     (entry,) = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == stream]
     for name in without:
         del entry["schema"]["properties"][name]

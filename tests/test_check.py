@@ -11,12 +11,12 @@ import pytest
 
 from tap_factorialhr import support
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
-from tests.conftest import config_for
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import Run, TapRunner
+    from tests.support.tap import Run, TapRunner
 
 FORBIDDEN, MISSING, EMPTY = "ats/answers", "tasks/tasks", "teams/teams"
 NULL = "bank_number"
@@ -96,7 +96,7 @@ def test_the_table_reads_well_on_80_columns(tap: TapRunner, server: Sandbox) -> 
 
 def test_the_selected_streams_alone(tap: TapRunner, server: Sandbox) -> None:
     config = config_for(server)
-    run = tap(config, "check", "--json", catalog=tap.catalog(config, "employees", "posts_comments"))
+    run = tap(config, "check", "--json", catalog=tap.catalog("employees", "posts_comments"))
     assert run.code == 0, run.stderr
     assert set(found(run)) == {"employees", "posts_comments"}
 
@@ -113,7 +113,7 @@ def test_empty_lists_for_nobody_are_not_taken_for_an_empty_company(tap: TapRunne
     with Sandbox(Company(employees=1)) as sandbox:
         sandbox.answer = lambda _: Answer(body=b'{"data":[],"meta":{"has_next_page":false,"total":0}}')
         config = config_for(sandbox)
-        run = tap(config, "check", catalog=tap.catalog(config, "employees"))
+        run = tap(config, "check", catalog=tap.catalog("employees"))
     assert run.code == 3
     assert "does base_url belong to them" in " ".join(run.stdout.split())
 
@@ -144,7 +144,7 @@ def test_what_there_is_to_say_of_a_version(version: str, today: date, words: str
 )
 def test_a_run_says_it_once(tap: TapRunner, server: Sandbox, version: str, words: str) -> None:
     config = config_for(server, api_version=version)
-    run = tap(config, catalog=tap.catalog(config, "locations", "posts"))
+    run = tap(config, catalog=tap.catalog("locations", "posts"))
     assert run.code == 0, run.stderr
     warnings = [line for line in run.stderr.splitlines() if "api_version" in line]
     assert len(warnings) == 1

@@ -12,7 +12,7 @@ import pytest
 from tap_factorialhr import commands
 
 if TYPE_CHECKING:
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
-from tests.conftest import Run, TapRunner, config_for
 from tests.support.http import client_for
+from tests.support.tap import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
     from tap_factorialhr.sandbox import RequestRecord
@@ -73,7 +73,7 @@ def test_a_429_halves_the_requests_in_flight() -> None:
 def test_no_request_is_sent_during_the_pause_that_was_asked_for(tap: TapRunner) -> None:
     with Sandbox(Company(employees=30), latency=0.01) as sandbox:
         config = config_for(sandbox, page_size=1, concurrency=8)
-        catalog = tap.catalog(config, "employees")
+        catalog = tap.catalog("employees")
         asked: list[float] = []
 
         def answer(_: RequestRecord) -> Answer | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 COLUMN = {"name", "config"}
 """What dbt documents of a column of a source, and we use."""
@@ -52,7 +52,7 @@ def test_every_column_has_its_class_in_meta_and_in_tags(tap: TapRunner) -> None:
 def test_columns_are_those_of_the_records(tap: TapRunner) -> None:
     key = "a key that is nobody's business"
     config = {"drop_classes": ["user.contact"], "hash_classes": ["user.name", "user.unique_id"], "hash_key": key}
-    catalog = tap.catalog(config, "employees", "teams")
+    catalog = tap.catalog("employees", "teams")
     for entry in catalog["streams"]:
         for part in entry["metadata"]:
             if part["breadcrumb"] == ["properties", "gender"]:
@@ -75,7 +75,7 @@ def test_stream_maps_and_flattening_are_followed(tap: TapRunner) -> None:
         "flattening_enabled": True,
         "flattening_max_depth": 2,
     }
-    tables = exported(tap, config, catalog=tap.catalog(config, "employees", "teams", "timeoff_leaves"))
+    tables = exported(tap, config, catalog=tap.catalog("employees", "teams", "timeoff_leaves"))
     assert tables.keys() == {"people", "timeoff_leaves"}
     assert tables["people"]["email"]["tags"] == ["user.contact.email"]
     assert tables["people"]["initial"] == {}

@@ -12,7 +12,7 @@ import pytest
 from scripts import fault_matrix
 from tap_factorialhr.sandbox import Answer, Company, Faults, RequestRecord, Sandbox
 from tap_factorialhr.sandbox.faults import KINDS
-from tests.conftest import Run, TapRunner, config_for
+from tests.support.tap import Run, TapRunner, config_for
 from tests.test_sync import differences
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def one_answer(answer: Answer, resource: str = "teams/teams") -> Any:
 @pytest.fixture
 def run_teams(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> Any:
     """Runs two streams, the answer to the second made up."""
-    catalog = tap.catalog(config, "employees", "teams")
+    catalog = tap.catalog("employees", "teams")
 
     def run(answer: Answer, **settings: Any) -> Run:
         sandbox.clear()
@@ -114,7 +114,7 @@ def test_a_stream_that_is_not_there_for_these_credentials_costs_no_other(run_tea
 def test_forbidden_streams_are_skipped_and_listed(tap: TapRunner) -> None:
     with Sandbox(Company(employees=5), forbidden={"teams/teams"}, missing={"ats/answers"}) as sandbox:
         config = config_for(sandbox, emit_activate_version_messages=True)
-        catalog = tap.catalog(config, "teams", "ats_answers", "locations")
+        catalog = tap.catalog("teams", "ats_answers", "locations")
         run = tap(config, catalog=catalog)
         assert run.code == 0, run.stderr
         assert list(run.records) == ["locations"]
@@ -126,7 +126,7 @@ def test_forbidden_streams_are_skipped_and_listed(tap: TapRunner) -> None:
         assert failing.code == 1
         assert "HTTP 40" in failing.stderr.splitlines()[-1]
 
-        none = tap(config, catalog=tap.catalog(config, "teams", "ats_answers"))
+        none = tap(config, catalog=tap.catalog("teams", "ats_answers"))
         assert none.code == 1
         assert "not one selected stream could be read" in none.stderr.splitlines()[-1]
 
@@ -157,7 +157,7 @@ def test_pages_that_lead_nowhere_end_their_stream_and_no_other(tap: TapRunner) -
     with Sandbox(Company(employees=3)) as sandbox:
         sandbox.answer = lambda record: Answer(body=body) if record.resource == "locations/locations" else None
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "locations", "teams"))
+        run = tap(config, catalog=tap.catalog("locations", "teams"))
         assert run.code == 1
         assert run.records["teams"]
         assert "1 stream failed, the first: locations: the server" in run.stderr.splitlines()[-1]
@@ -168,7 +168,7 @@ def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunn
         config = config_for(sandbox, emit_activate_version_messages=True)
         tasks = [str(row["id"]) for row in sandbox.company.rows("tasks/tasks")]
         children = sandbox.company.rows("tasks/task_files")
-        catalog = tap.catalog(config, "tasks_task_files")
+        catalog = tap.catalog("tasks_task_files")
 
         def gone(status: int, *victims: str) -> None:
             sandbox.answer = lambda record: Answer(status) if record.get("task_id") in victims else None
@@ -203,7 +203,7 @@ def test_a_value_that_is_refused_does_not_hide_the_rows_of_others(tap: TapRunner
         rows = sandbox.company.rows(path)
         kinds = sorted({row["type"] for row in rows})
         refused = {kinds[0]}
-        run = tap(config, catalog=tap.catalog(config, stream, "job_catalog_node_attributes"))
+        run = tap(config, catalog=tap.catalog(stream, "job_catalog_node_attributes"))
         assert run.code == 0, run.stderr
         assert {one["uuid"] for one in run.records[stream]} == {row["uuid"] for row in rows if row["type"] != kinds[0]}
         assert run.records["job_catalog_node_attributes"]
@@ -211,7 +211,7 @@ def test_a_value_that_is_refused_does_not_hide_the_rows_of_others(tap: TapRunner
         for name in (stream, "job_catalog_node_attributes"):
             assert f"{name}: without" in run.stderr
         refused = {one.get("node_type") for one in sandbox.requests_for(path)}
-        run = tap(config, catalog=tap.catalog(config, stream))
+        run = tap(config, catalog=tap.catalog(stream))
         assert run.code == 1
 
 
@@ -219,7 +219,7 @@ def test_what_was_skipped_is_listed_even_when_the_run_fails(tap: TapRunner) -> N
     with Sandbox(Company(employees=3), forbidden={"tasks/tasks"}) as sandbox:
         config = config_for(sandbox, max_retries=0)
         sandbox.answer = lambda record: Answer(503) if record.resource == "teams/teams" else None
-        run = tap(config, catalog=tap.catalog(config, "tasks", "teams"))
+        run = tap(config, catalog=tap.catalog("tasks", "teams"))
         assert run.code == 1
         assert any("skipped: tasks (HTTP 403)" in line for line in run.stderr.splitlines())
         assert "teams: HTTP 503" in run.stderr.splitlines()[-1]
@@ -239,7 +239,7 @@ def test_the_parameter_at_fault_is_named(
     config = config_for(sandbox)
     sandbox.answer = lambda _: Answer(422, body)
     try:
-        run = tap(config, catalog=tap.catalog(config, stream))
+        run = tap(config, catalog=tap.catalog(stream))
     finally:
         sandbox.answer = None
     assert run.code == 1
@@ -253,7 +253,7 @@ def test_an_answer_that_is_none_is_tried_again(
     sandbox.clear()
     sandbox.answer = lambda _: Answer(status) if len(sandbox.requests) == 1 else None
     try:
-        run = tap(config, catalog=tap.catalog(config, "teams"))
+        run = tap(config, catalog=tap.catalog("teams"))
     finally:
         sandbox.answer = None
     assert run.code == 0, run.stderr
@@ -288,7 +288,7 @@ def test_a_signal_ends_the_run_within_five_seconds(
 
 
 def test_a_run_that_is_to_outlive_its_terminal_does(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> None:
-    command = ["nohup", *tap.command(config, catalog=tap.catalog(config, "teams"))]
+    command = ["nohup", *tap.command(config, catalog=tap.catalog("teams"))]
     sandbox.latency = 0.5
     sandbox.clear()
     try:
@@ -322,7 +322,7 @@ def test_what_ended_the_run_is_told_where_the_target_has_gone_as_well(tap: TapRu
     with Sandbox(Company(employees=3)) as sandbox:
         config = config_for(sandbox, concurrency=1)
         process = subprocess.Popen(
-            tap.command(config, catalog=tap.catalog(config, "teams")),
+            tap.command(config, catalog=tap.catalog("teams")),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
-from tests.conftest import Run, TapRunner, config_for
+from tests.support.tap import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +89,7 @@ def test_rows_keep_the_version_of_the_last_whole_read_and_only_that_one_is_activ
 ) -> None:
     config = config_for(company, full_refresh_days=30, emit_activate_version_messages=True)
     del config["start_date"]
-    catalog = tap.catalog(config, "employees")
+    catalog = tap.catalog("employees")
     first = tap(config, catalog=catalog)
     assert kinds(first, "employees")[-1] == "ACTIVATE_VERSION"
     (activated,) = first.of_type("ACTIVATE_VERSION")
@@ -115,7 +115,7 @@ def test_rows_keep_the_version_of_the_last_whole_read_and_only_that_one_is_activ
 def test_without_messages_the_stream_is_read_whole_all_the_same(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company, full_refresh_days=3)
     del config["start_date"]
-    catalog = tap.catalog(config, "employees")
+    catalog = tap.catalog("employees")
     state = tap(config, catalog=catalog).state
     state["bookmarks"]["employees"]["whole_at"] = "2026-01-01T00:00:00+00:00"
     run = tap(config, catalog=catalog, state=state)
@@ -132,7 +132,7 @@ def test_a_whole_read_that_was_not_whole_activates_nothing_and_is_done_again(
     stream, path = "finance_contacts", "finance/contacts"
     config = config_for(company, full_refresh_days=3, emit_activate_version_messages=True, max_retries=0)
     del config["start_date"]
-    catalog = tap.catalog(config, stream)
+    catalog = tap.catalog(stream)
     state = tap(config, catalog=catalog).state
     state["bookmarks"][stream]["whole_at"] = "2026-01-01T00:00:00+00:00"
     company.answer = lambda record: Answer(status) if record.get("contact_type") == "client" else None
@@ -160,7 +160,7 @@ def test_a_state_that_was_changed_by_hand_is_one_clear_line(
 def test_a_whole_read_goes_back_to_where_the_table_begins(tap: TapRunner, company: Sandbox) -> None:
     """A later ``start_date`` drops no rows that an earlier one brought."""
     config = config_for(company, full_refresh_days=3, emit_activate_version_messages=True, start_date="2020-01-01")
-    catalog = tap.catalog(config, "employees")
+    catalog = tap.catalog("employees")
     first = tap(config, catalog=catalog)
     assert first.of_type("ACTIVATE_VERSION") == []  # Without a state, nobody knows what the table holds.
     state = first.state
@@ -175,7 +175,7 @@ def test_a_whole_read_goes_back_to_where_the_table_begins(tap: TapRunner, compan
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
 def test_a_start_date_that_was_moved_back_is_told_once(tap: TapRunner, company: Sandbox, stream: str) -> None:
     config = config_for(company, start_date="2026-01-01", window_days=400)
-    catalog = tap.catalog(config, stream, "teams")
+    catalog = tap.catalog(stream, "teams")
     state = tap(config, catalog=catalog).state
     assert "older rows" not in tap(config, catalog=catalog, state=state).stderr
     told = tap({**config, "start_date": "2025-01-01"}, catalog=catalog, state=state).stderr
@@ -197,7 +197,7 @@ def test_a_run_in_which_everything_is_empty_drops_nothing(tap: TapRunner, compan
     company.answer = nothing
     config = config_for(company, full_refresh_days=3, emit_activate_version_messages=True)
     del config["start_date"]
-    run = tap(config, catalog=tap.catalog(config, "employees", "teams", "locations"))
+    run = tap(config, catalog=tap.catalog("employees", "teams", "locations"))
     assert run.code == 0
     assert run.of_type("ACTIVATE_VERSION") == []
     assert "nothing is dropped from the tables of 3 streams" in run.stderr
@@ -210,6 +210,6 @@ def test_one_empty_stream_among_others_is_empty(tap: TapRunner, company: Sandbox
     company.answer = lambda record: Answer(body=body) if record.resource == empty else None
     config = config_for(company, full_refresh_days=3, emit_activate_version_messages=True)
     del config["start_date"]
-    run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
+    run = tap(config, catalog=tap.catalog("employees", "teams"))
     assert {message["stream"] for message in run.of_type("ACTIVATE_VERSION")} == {"employees", "teams"}
     assert run.messages[-1]["type"] == "STATE"

@@ -22,8 +22,8 @@ from tests.support.days import TapByDays, stamp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import TapRunner
     from tests.support.days import Day
+    from tests.support.tap import TapRunner
 
 BY_CHANGES = {"employees": "employees/employees", "finance_contacts": "finance/contacts"}
 WHOLE = {"teams": "teams/teams"}
@@ -104,7 +104,7 @@ def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database
             for row in sandbox.company.rows(path):
                 dated(row, -30)
         by_days = TapByDays(sandbox, full_refresh_days=REFRESH, emit_activate_version_messages=True)
-        catalog = tap.catalog({}, *BY_CHANGES, *WHOLE)
+        catalog = tap.catalog(*BY_CHANGES, *WHOLE)
         before: dict[str, dict[str, tuple[Any, ...]]] = {}
         for number in range(DAYS):
             if number:

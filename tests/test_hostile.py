@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_factorialhr.sandbox import RequestRecord, Sandbox
-    from tests.conftest import Figure, TapRunner
+    from tests.conftest import Figure
+    from tests.support.tap import TapRunner
 
 
 _PEAK = """
@@ -206,7 +207,7 @@ def test_the_rows_of_a_large_answer_need_little_more_than_their_text(
     for content in (b'{"data":[],"meta":{}}', body):
         sandbox.answer = lambda _, content=content: Answer(body=content)
         try:
-            run = tap({**config, "concurrency": 1}, catalog=tap.catalog(config, "teams"))
+            run = tap({**config, "concurrency": 1}, catalog=tap.catalog("teams"))
         finally:
             sandbox.answer = None
         assert run.code == 0, run.stderr[-500:]
@@ -240,7 +241,7 @@ REFUSED = {
 
 
 def run_teams(tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], body: Callable[[RequestRecord], bytes]) -> Any:
-    catalog = tap.catalog(config, "teams")
+    catalog = tap.catalog("teams")
     sandbox.answer = lambda record: Answer(200, body(record)) if record.resource == "teams/teams" else None
     try:
         return tap({**config, "max_retries": 0}, catalog=catalog)

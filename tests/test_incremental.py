@@ -6,14 +6,17 @@ import json
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
-from tests.conftest import Figure, Run, TapRunner, config_for
+from tests.support.tap import Run, TapRunner, config_for
 from tests.test_sync import stream_name
+
+if TYPE_CHECKING:
+    from tests.conftest import Figure
 
 DAY = timedelta(days=1)
 FILTERS = {"updated_at_gteq", "updated_from", "updated_after"}
@@ -57,7 +60,7 @@ def test_touched_and_added_rows_come_and_the_bookmark_never_passes_the_start(tap
     with Sandbox(Company(employees=10)) as sandbox:
         company, config = sandbox.company, config_for(sandbox)
         del config["start_date"]
-        catalog = tap.catalog(config, "employees")
+        catalog = tap.catalog("employees")
         began = datetime.now(UTC)
         first = tap(config, catalog=catalog)
         bookmark = first.state["bookmarks"]["employees"]["replication_key_value"]
@@ -92,7 +95,7 @@ def test_a_deletion_that_a_touched_row_makes_up_for_loses_no_other(tap: TapRunne
 
         sandbox.answer = move
         config = config_for(sandbox, concurrency=concurrency, start_date="2025-01-01")
-        run = tap(config, catalog=tap.catalog(config, "employees"))
+        run = tap(config, catalog=tap.catalog("employees"))
         assert run.code == 0, run.stderr
         got = {record["id"] for record in run.records["employees"]}
         assert {str(key) for key in matching} - {str(gone)} <= got
@@ -106,7 +109,7 @@ def test_every_form_of_a_bookmark_asks_from_the_same_date(
     tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], bookmark: str
 ) -> None:
     state = {"bookmarks": {"employees": {"replication_key": "updated_at", "replication_key_value": bookmark}}}
-    catalog = tap.catalog(config, "employees")
+    catalog = tap.catalog("employees")
     sandbox.clear()
     run = tap(config, catalog=catalog, state=state)
     assert run.code == 0, run.stderr
@@ -122,7 +125,7 @@ def test_a_bookmark_in_the_future_is_brought_back(
 ) -> None:
     state = {"bookmarks": {stream: {"replication_key_value": "2999-01-01"}}}
     sandbox.clear()
-    run = tap({**config, "window_days": 30}, catalog=tap.catalog(config, stream), state=state)
+    run = tap({**config, "window_days": 30}, catalog=tap.catalog(stream), state=state)
     assert run.code == 0, run.stderr
     today = datetime.now(UTC).date().isoformat()
     asked = [one.get("updated_at_gteq") or one.get("start_on") for one in sandbox.requests]
@@ -141,7 +144,7 @@ NOT_ITS_OWN: dict[str, dict[str, Any]] = {
 def test_bookmarks_that_are_not_the_streams_own_are_left_alone(
     tap: TapRunner, config: dict[str, Any], sandbox: Sandbox
 ) -> None:
-    catalog = tap.catalog(config, "attendance_shifts", "employees", "teams")
+    catalog = tap.catalog("attendance_shifts", "employees", "teams")
     sandbox.clear()
     run = tap(config, catalog=catalog, state={"bookmarks": NOT_ITS_OWN})
     assert run.code == 0, run.stderr
@@ -175,7 +178,7 @@ def test_bookmarks_that_are_not_the_streams_own_are_left_alone(
     ids=["bookmarks", "marks", "parts of a mark"],
 )
 def test_null_is_no_bookmark(tap: TapRunner, config: dict[str, Any], state: dict[str, Any]) -> None:
-    catalog = tap.catalog(config, "attendance_shifts", "employees")
+    catalog = tap.catalog("attendance_shifts", "employees")
     without, run = tap(config, catalog=catalog), tap(config, catalog=catalog, state=state)
     assert run.code == 0, run.stderr
     assert run.records == without.records
@@ -200,7 +203,7 @@ def test_a_bookmark_at_the_beginning_of_the_calendar_reads_from_there(
     }
     config |= {"window_days": 36_500, "lookback_days": lookback}
     sandbox.clear()
-    run = tap(config, catalog=tap.catalog(config, *state["bookmarks"]), state=state)
+    run = tap(config, catalog=tap.catalog(*state["bookmarks"]), state=state)
     assert run.code == 0, run.stderr
     assert {one.get("updated_at_gteq") for one in sandbox.requests_for("employees/employees")} == {"0001-01-01"}
     assert min(one.get("start_on") or "" for one in sandbox.requests_for("attendance/shifts")) == "0001-01-01"
@@ -215,7 +218,7 @@ def test_a_start_date_at_either_end_of_the_calendar_reads_what_there_is(
     tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, start: str
 ) -> None:
     config |= {"start_date": start, "window_days": 36_500}
-    catalog = tap.catalog(config, "attendance_shifts", "employees", "integrations_sync_runs", "teams")
+    catalog = tap.catalog("attendance_shifts", "employees", "integrations_sync_runs", "teams")
     sandbox.clear()
     run = tap(config, catalog=catalog)
     assert run.code == 0, run.stderr
@@ -233,7 +236,7 @@ def test_an_empty_stream_is_asked_for_changes_only_as_well(tap: TapRunner) -> No
         config = config_for(sandbox)
         del config["start_date"]
         sandbox.company.delete("employees/employees", sandbox.company.rows("employees/employees")[0]["id"])
-        catalog = tap.catalog(config, "employees")
+        catalog = tap.catalog("employees")
         first = tap(config, catalog=catalog)
         assert first.code == 0, first.stderr
         sandbox.clear()
@@ -255,7 +258,7 @@ def test_a_stream_whose_shortest_window_times_out_fails_and_others_go_on(tap: Ta
     with Sandbox(Company(employees=2), answer=stall) as sandbox:
         config = config_for(sandbox, max_retries=0, window_days=4)
         config["start_date"] = (datetime.now(UTC) - timedelta(days=12)).date().isoformat()
-        run = tap(config, catalog=tap.catalog(config, "attendance_shifts", "teams"))
+        run = tap(config, catalog=tap.catalog("attendance_shifts", "teams"))
         assert run.code == 1
         assert "1 stream failed" in run.stderr.splitlines()[-1]
         assert run.records["teams"]
@@ -264,7 +267,7 @@ def test_a_stream_whose_shortest_window_times_out_fails_and_others_go_on(tap: Ta
 
 def test_a_run_ends_with_its_state_whatever_comes_last(tap: TapRunner, config: dict[str, Any]) -> None:
     """Some targets keep no state that records follow, and not every stream moves a bookmark."""
-    run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
+    run = tap(config, catalog=tap.catalog("employees", "teams"))
     assert run.messages[-1]["type"] == "STATE"
     assert "employees" in run.state["bookmarks"]
 
@@ -272,14 +275,14 @@ def test_a_run_ends_with_its_state_whatever_comes_last(tap: TapRunner, config: d
 def test_what_lacks_its_setting_drops_no_rows(tap: TapRunner, config: dict[str, Any]) -> None:
     del config["integration_uuids"]
     config["emit_activate_version_messages"] = True
-    run = tap(config, catalog=tap.catalog(config, "integrations_sync_runs", "teams"))
+    run = tap(config, catalog=tap.catalog("integrations_sync_runs", "teams"))
     assert run.code == 0, run.stderr
     assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["teams"]
 
 
 def test_project_management_rows_say_when_they_were_read(tap: TapRunner, config: dict[str, Any]) -> None:
     stream = "project_management_projects"
-    run = tap(config, catalog=tap.catalog(config, stream))
+    run = tap(config, catalog=tap.catalog(stream))
     assert run.code == 0, run.stderr
     read_at = {record["_read_at"] for record in run.records[stream]}
     assert len(read_at) == 1
@@ -292,7 +295,7 @@ def test_project_management_rows_say_when_they_were_read(tap: TapRunner, config:
 def test_deleted_rows_leave_by_activate_version_after_the_last_row(tap: TapRunner) -> None:
     with Sandbox(Company(employees=10)) as sandbox:
         config = config_for(sandbox, emit_activate_version_messages=True)
-        run = tap(config, catalog=tap.catalog(config, "teams", "employees"))
+        run = tap(config, catalog=tap.catalog("teams", "employees"))
         assert run.code == 0, run.stderr
         versions = run.of_type("ACTIVATE_VERSION")
         assert [message["stream"] for message in versions] == ["teams"]
@@ -309,7 +312,7 @@ def test_what_was_refused_is_asked_for_again(tap: TapRunner) -> None:
     stream, path = "finance_contacts", "finance/contacts"
     with Sandbox(Company(employees=8)) as sandbox:
         config = config_for(sandbox)
-        catalog = tap.catalog(config, stream)
+        catalog = tap.catalog(stream)
         sandbox.answer = lambda record: Answer(403) if record.get("contact_type") == "client" else None
         first = tap(config, catalog=catalog)
         assert first.code == 0, first.stderr
@@ -321,14 +324,14 @@ def test_what_was_refused_is_asked_for_again(tap: TapRunner) -> None:
 
 def test_rows_from_before_the_first_day_are_not_dropped(tap: TapRunner, config: dict[str, Any]) -> None:
     config |= {"emit_activate_version_messages": True, "start_date": "2100-01-01"}
-    run = tap(config, catalog=tap.catalog(config, "integrations_sync_runs", "teams"))
+    run = tap(config, catalog=tap.catalog("integrations_sync_runs", "teams"))
     assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["teams"]
 
 
 def test_a_table_of_days_keeps_those_before_the_first(tap: TapRunner, config: dict[str, Any]) -> None:
     """A catalog may ask for a full table, but days before ``start_date`` are not read all the same."""
     config |= {"emit_activate_version_messages": True, "window_days": 400}
-    catalog = tap.catalog(config, "attendance_shifts", "teams")
+    catalog = tap.catalog("attendance_shifts", "teams")
     for entry in catalog["streams"]:
         entry["replication_method"] = "FULL_TABLE"
     run = tap(config, catalog=catalog)
@@ -337,7 +340,7 @@ def test_a_table_of_days_keeps_those_before_the_first(tap: TapRunner, config: di
 
 
 def test_deleted_leaves_come_with_the_time_of_deletion(tap: TapRunner, config: dict[str, Any]) -> None:
-    run = tap(config, catalog=tap.catalog(config, "timeoff_leaves"))
+    run = tap(config, catalog=tap.catalog("timeoff_leaves"))
     assert any(record["deleted_at"] for record in run.records["timeoff_leaves"])
 
 
@@ -357,7 +360,7 @@ def test_a_window_that_times_out_is_halved(tap: TapRunner) -> None:
     with Sandbox(Company(employees=4)) as sandbox:
         config = config_for(sandbox, request_timeout=1.0, max_retries=0, window_days=15, concurrency=1)
         config["start_date"] = (datetime.now(UTC) - timedelta(days=14)).date().isoformat()
-        catalog = tap.catalog(config, "attendance_shifts")
+        catalog = tap.catalog("attendance_shifts")
         whole = tap({**config, "request_timeout": 30}, catalog=catalog)
         sandbox.answer = too_long
         halved = tap(config, catalog=catalog)
@@ -378,7 +381,7 @@ def test_a_window_that_was_halved_halves_those_that_follow(tap: TapRunner) -> No
     with Sandbox(Company(employees=1), answer=too_long) as sandbox:
         config = config_for(sandbox, max_retries=0, window_days=15, concurrency=1)
         config["start_date"] = (datetime.now(UTC) - timedelta(days=149)).date().isoformat()
-        run = tap(config, catalog=tap.catalog(config, "attendance_shifts"))
+        run = tap(config, catalog=tap.catalog("attendance_shifts"))
         assert run.code == 0, run.stderr
         asked = [days(one) for one in sandbox.requests if one.resource == "attendance/shifts"]
         assert [length for length in asked if length > slow] == [15, 8, 7]
@@ -389,7 +392,7 @@ def test_an_interrupted_backfill_goes_on_where_it_stopped(tap: TapRunner) -> Non
         config = config_for(sandbox, max_retries=0, window_days=10, concurrency=1, lookback_days=0)
         start = datetime.now(UTC).date() - timedelta(days=100)
         config["start_date"] = start.isoformat()
-        catalog = tap.catalog(config, "attendance_shifts")
+        catalog = tap.catalog("attendance_shifts")
         broken_from = (start + timedelta(days=50)).isoformat()
         sandbox.answer = lambda record: (
             Answer(500)
@@ -411,7 +414,7 @@ def test_a_run_killed_at_any_point_and_run_again_ends_with_every_row(tap: TapRun
     with Sandbox(Company(employees=6)) as sandbox:
         config = config_for(sandbox, window_days=400)
         streams = ("attendance_shifts", "employees", "project_management_projects", "timeoff_leaves", "teams")
-        catalog = tap.catalog(config, *streams)
+        catalog = tap.catalog(*streams)
         table: dict[str, dict[str, Any]] = {stream: {} for stream in streams}
         state: Any = None
 
@@ -450,7 +453,7 @@ def test_two_thousand_parents_cost_a_handful_of_states(tap: TapRunner, figure: F
 
     with Sandbox(Company(employees=2000), answer=timeline) as sandbox:
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "attendance_reviews", "timeoff_policy_timelines"))
+        run = tap(config, catalog=tap.catalog("attendance_reviews", "timeoff_policy_timelines"))
         assert run.code == 0, run.stderr
         states = [line for line in run.stdout.splitlines() if '"STATE"' in line]
         figure(f"{len(states)} STATE messages, {max(map(len, states))} bytes at the most")
@@ -468,7 +471,7 @@ def test_two_thousand_parents_cost_a_handful_of_states(tap: TapRunner, figure: F
 def test_an_incremental_parent_does_not_hide_children(tap: TapRunner) -> None:
     with Sandbox(Company(employees=10)) as sandbox:
         config = config_for(sandbox)
-        catalog = tap.catalog(config, "employees", "timeoff_policy_timelines")
+        catalog = tap.catalog("employees", "timeoff_policy_timelines")
         first = tap(config, catalog=catalog)
         second = tap(config, catalog=catalog, state=first.state)
         stream = "timeoff_policy_timelines"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
-from tests.conftest import Run, TapRunner, config_for
+from tests.support.tap import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ ANSWERS = {
 def test_nothing_leaks_whatever_the_answer(tap: TapRunner, company: Sandbox, way: str, case: str) -> None:
     config, secrets = settings_for(company, way, tap.folder)
     answer, code = ANSWERS[case]
-    catalog = tap.catalog(config, "employees", "contracts_contract_activity_periods")
+    catalog = tap.catalog("employees", "contracts_contract_activity_periods")
     company.answer = lambda record: answer if record.resource == "employees/employees" else None
     run = tap(config, catalog=catalog, **DEBUG)
     expected = 0 if case == "403" else code  # The other stream can be read.
@@ -114,7 +114,7 @@ def test_nothing_leaks_whatever_the_answer(tap: TapRunner, company: Sandbox, way
 def test_nothing_leaks_where_an_expression_of_the_user_fails(tap: TapRunner, company: Sandbox) -> None:
     config, secrets = settings_for(company, "api_key", tap.folder)
     config["stream_maps"] = {"employees": {"number": "int(first_name)"}}
-    run = tap(config, catalog=tap.catalog(config, "employees"), **DEBUG)
+    run = tap(config, catalog=tap.catalog("employees"), **DEBUG)
     assert run.code == 1
     assert "Traceback" not in run.stderr
     assert_nothing_leaks(shown(run), secrets)
@@ -123,7 +123,7 @@ def test_nothing_leaks_where_an_expression_of_the_user_fails(tap: TapRunner, com
 @pytest.mark.parametrize("option", ["--about", "--discover", "--test"])
 def test_nothing_leaks_through_the_other_commands(tap: TapRunner, company: Sandbox, option: str) -> None:
     config, secrets = settings_for(company, "refresh_token", tap.folder)
-    catalog = tap.catalog(config, "employees") if option == "--test" else None
+    catalog = tap.catalog("employees") if option == "--test" else None
     run = tap(config, option, catalog=catalog, **DEBUG)
     assert run.code == 0, run.stderr[-1500:]
     assert_nothing_leaks(run.stderr if option == "--test" else run.stdout + run.stderr, secrets)
@@ -203,7 +203,7 @@ def test_a_redirect_is_not_followed(tap: TapRunner, company: Sandbox, status: in
     config, _ = settings_for(company, "api_key", tap.folder)
     with recording() as (url, seen):
         company.answer = lambda _: Answer(status, b"", {"location": url})
-        run = tap(config, catalog=tap.catalog(config, "teams"))
+        run = tap(config, catalog=tap.catalog("teams"))
         assert run.code == 1
         assert "redirect" in run.stderr.splitlines()[-1]
         assert seen == []
@@ -212,7 +212,7 @@ def test_a_redirect_is_not_followed(tap: TapRunner, company: Sandbox, status: in
 def test_a_redirect_to_no_address_is_told_as_one(tap: TapRunner, company: Sandbox) -> None:
     config, _ = settings_for(company, "api_key", tap.folder)
     company.answer = lambda _: Answer(302, b"", {"location": "http://["})
-    run = tap(config, catalog=tap.catalog(config, "teams"))
+    run = tap(config, catalog=tap.catalog("teams"))
     assert run.code == 1
     assert "redirect" in run.stderr.splitlines()[-1]
 
@@ -221,7 +221,7 @@ def test_neither_netrc_nor_a_proxy_gets_in_between(tap: TapRunner, company: Sand
     config, _ = settings_for(company, "refresh_token", tap.folder)
     tap.file(".netrc", "machine 127.0.0.1 login somebody password else\n")
     (tap.folder / ".netrc").chmod(0o600)
-    catalog = tap.catalog(config, "teams")
+    catalog = tap.catalog("teams")
     with recording() as (proxy, seen):
         everywhere = {"HTTP_PROXY": proxy, "http_proxy": proxy, "ALL_PROXY": proxy, "NO_PROXY": "", "no_proxy": ""}
         run = tap(config, catalog=catalog, HOME=str(tap.folder), **everywhere)
@@ -249,7 +249,7 @@ def test_tls_is_verified_and_a_bundle_of_the_settings_counts(tap: TapRunner, cer
     )
     with recording(context) as (url, seen):
         config = {"base_url": url, "api_key": "key", "max_retries": 3}
-        catalog = tap.catalog(config, "teams")
+        catalog = tap.catalog("teams")
         refused = tap(config, catalog=catalog, PYTHONHTTPSVERIFY="0")
         assert refused.code == 1
         assert "teams: the server's TLS certificate could not be verified" in refused.stderr.splitlines()[-1]
@@ -280,7 +280,7 @@ def test_a_handshake_that_breaks_off_is_tried_again(tap: TapRunner) -> None:
 
         threading.Thread(target=accept, daemon=True).start()
         config = {"base_url": f"https://localhost:{listening.getsockname()[1]}", "api_key": "key", "max_retries": 1}
-        run = tap(config, catalog=tap.catalog(config, "teams"))
+        run = tap(config, catalog=tap.catalog("teams"))
         listening.shutdown(socket.SHUT_RDWR)
     assert run.code == 1
     assert "given up after 1 retries" in run.stderr.splitlines()[-1]

@@ -16,7 +16,7 @@ from scripts.meltano import PROJECT
 from scripts.postgres import embedded_postgres
 
 if TYPE_CHECKING:
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 LOADER = PROJECT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
 OF_THE_RUN = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sync_started_at", "_sdc_sequence")

@@ -25,14 +25,14 @@ from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest
 from tap_factorialhr.commands.login import command
 from tap_factorialhr.errors import SessionError
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import TAP
 from tests.support import browser
+from tests.support.tap import TAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 PROGRAM = f"{sys.executable} -P {browser.__file__}"
 BROWSER = f"{PROGRAM} %s"
@@ -145,7 +145,7 @@ def test_a_login_makes_the_session_that_runs_go_on_with(login: Login, tap: TapRu
     assert ("without" in said) == (pkce == "refused")
     login.sandbox.oauth.expire_access_tokens()
     config = {"base_url": login.sandbox.base_url, "token_file": str(login.file)}
-    run = tap(config, catalog=tap.catalog(config, "teams"))
+    run = tap(config, catalog=tap.catalog("teams"))
     assert run.code == 0, run.stderr
     assert len(run.records["teams"]) == 6
     assert login.sandbox.oauth.refreshes == 1
@@ -182,7 +182,7 @@ def test_old_credentials_in_the_settings_are_named_and_do_not_come_back(login: L
     code, said = login.here()
     assert code == 0, said
     assert "Take out of them, since the session takes its place: refresh_token\n" in said
-    run = tap(login.config, catalog=tap.catalog(login.config, "teams"))
+    run = tap(login.config, catalog=tap.catalog("teams"))
     assert run.code == 0, run.stderr
     assert login.sandbox.oauth.refreshes == 0  # The new session was good, and the old token was not tried.
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from scripts.meltano import MeltanoProject
 from scripts.postgres import embedded_postgres
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import config_for
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

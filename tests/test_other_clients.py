@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 Listings = list[dict[str, Any]]
 
@@ -229,7 +229,7 @@ def test_factorialhr_and_the_tap_go_on_with_each_others_token_file(
         "client_id": earlier.oauth.client_id,
         "client_secret": earlier.oauth.client_secret,
     }
-    catalog = tap.catalog(config, "teams")
+    catalog = tap.catalog("teams")
 
     def run(settings: dict[str, Any]) -> None:
         done = tap(settings, catalog=catalog)

@@ -17,12 +17,12 @@ from tap_factorialhr.privacy.policy import Policy
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
-from tests.conftest import config_for
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.conftest import Run, TapRunner
+    from tests.support.tap import Run, TapRunner
 
 KEY = "0123456789abcdef-the-key-itself"
 EMAIL, BANK, FIRST = "leak.me@example.org", "ES00LEAK0000", "Markerita-Leak"
@@ -63,7 +63,7 @@ def assert_agreeing(run: Run) -> None:
 
 def test_dropped_and_hashed_fields_of_a_run(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company, page_size=2, **PRIVATE)
-    run = tap(config, catalog=tap.catalog(config, "employees", "attendance_shifts", "timeoff_policy_timelines"))
+    run = tap(config, catalog=tap.catalog("employees", "attendance_shifts", "timeoff_policy_timelines"))
     assert run.code == 0, run.stderr
     assert_agreeing(run)
     properties = schemas(run)["employees"]["properties"]
@@ -96,16 +96,16 @@ def test_whatever_is_dropped_or_hashed_every_stream_agrees_with_its_schema(tap: 
 def test_bookmarks_and_keys_are_those_of_a_run_without(tap: TapRunner, company: Sandbox) -> None:
     streams = ("employees", "attendance_shifts", "project_management_projects")
     config = config_for(company)
-    plain = tap(config, catalog=tap.catalog(config, *streams))
+    plain = tap(config, catalog=tap.catalog(*streams))
     private = {**config, **PRIVATE, "hash_classes": ["user"]}
-    first = tap(private, catalog=tap.catalog(config, *streams))
+    first = tap(private, catalog=tap.catalog(*streams))
     assert first.code == plain.code == 0, first.stderr
     for stream, bookmark in plain.state["bookmarks"].items():
         ours = first.state["bookmarks"][stream]
         assert ours["replication_key"] == bookmark["replication_key"]
         if stream == "attendance_shifts":  # Those of the others may be that of the run.
             assert ours == bookmark
-    again = tap(private, state=first.state, catalog=tap.catalog(config, *streams))
+    again = tap(private, state=first.state, catalog=tap.catalog(*streams))
     assert again.code == 0, again.stderr
     assert len(again.records["employees"]) <= len(first.records["employees"])
 
@@ -113,7 +113,7 @@ def test_bookmarks_and_keys_are_those_of_a_run_without(tap: TapRunner, company: 
 @pytest.mark.parametrize(("pagination", "concurrency"), [("offset", 8), ("cursor", 1)])
 def test_hashed_keys_disturb_no_reading(tap: TapRunner, company: Sandbox, pagination: str, concurrency: int) -> None:
     config = config_for(company, page_size=1, pagination=pagination, concurrency=concurrency)
-    catalog = tap.catalog(config, "employees", "teams_memberships")
+    catalog = tap.catalog("employees", "teams_memberships")
     plain = tap(config, catalog=catalog)
     private = tap({**config, "hash_classes": ["user.unique_id"], "hash_key": KEY}, catalog=catalog)
     assert private.code == 0, private.stderr
@@ -125,7 +125,7 @@ def test_hashed_keys_disturb_no_reading(tap: TapRunner, company: Sandbox, pagina
 
 def test_an_older_catalog_brings_nothing_back(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company)
-    older = tap.catalog(config, "employees")
+    older = tap.catalog("employees")
     for entry in older["streams"]:
         for part in entry["metadata"]:
             part["metadata"]["selected"] = part["metadata"].get("selected", True)
@@ -139,7 +139,7 @@ def test_an_older_catalog_brings_nothing_back(tap: TapRunner, company: Sandbox) 
 def test_a_catalog_of_the_same_settings_gives_the_same_hashes(tap: TapRunner, company: Sandbox) -> None:
     """There the hashed fields are plain strings, and what is dropped is not there at all."""
     private = config_for(company, drop_classes=["user.contact"], hash_classes=["user.demographic"], hash_key=KEY)
-    older = tap(private, catalog=tap.catalog(private, "employees"))
+    older = tap(private, catalog=tap.catalog("employees"))
     catalog = json.loads(tap(private, "--discover").stdout)
     catalog["streams"] = [entry for entry in catalog["streams"] if entry["tap_stream_id"] == "employees"]
     run = tap(private, catalog=catalog)
@@ -173,7 +173,7 @@ def test_discovery_shows_what_is_left(tap: TapRunner, company: Sandbox) -> None:
 
 def test_a_stream_of_nothing_but_keys_is_not_requested_and_that_is_said_once(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company, drop_classes=["user.workplace", "user.content"])
-    run = tap(config, catalog=tap.catalog(config, "timeoff_policy_assignments", "employees", "posts_comments"))
+    run = tap(config, catalog=tap.catalog("timeoff_policy_assignments", "employees", "posts_comments"))
     assert run.code == 0, run.stderr
     assert set(schemas(run)) == {"employees"}
     assert {one.resource for one in company.requests} == {"employees/employees"}
@@ -227,7 +227,7 @@ def test_a_stream_map_for_what_is_left_of_an_object_is_none(company: Sandbox) ->
 def test_stream_maps_for_other_fields_see_hashes(tap: TapRunner, company: Sandbox) -> None:
     maps = {"employees": {"short": "first_name[:8]", "__else__": None, "__key_properties__": ["short"]}}
     config = config_for(company, stream_maps=maps, **PRIVATE)
-    run = tap(config, catalog=tap.catalog(config, "employees"))
+    run = tap(config, catalog=tap.catalog("employees"))
     assert run.code == 0, run.stderr
     assert {one["short"] for one in run.records["employees"]} == {hashed(FIRST)[:8]}
     assert run.records["employees"][0].keys() == {"short"}
@@ -248,7 +248,7 @@ def test_wrong_settings_are_one_line_before_any_request(
 def test_a_catalog_cannot_make_a_key_of_what_is_dropped(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company, **PRIVATE)
     for change in ({"key_properties": ["email"]}, {"replication_key": "first_name"}):
-        catalog = tap.catalog(config, "employees")
+        catalog = tap.catalog("employees")
         next(one for one in catalog["streams"] if one["tap_stream_id"] == "employees").update(change)
         run = tap(config, catalog=catalog)
         assert run.code == 1
@@ -258,7 +258,7 @@ def test_a_catalog_cannot_make_a_key_of_what_is_dropped(tap: TapRunner, company:
 
 def test_what_cannot_be_hashed_is_dropped_and_that_is_said(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company, hash_classes=["user.workplace"], hash_key=KEY)
-    run = tap(config, catalog=tap.catalog(config, "employees"))
+    run = tap(config, catalog=tap.catalog("employees"))
     assert run.code == 0, run.stderr
     assert "left out instead, for a boolean" in run.stderr
     assert "employees.active" in run.stderr
@@ -267,7 +267,7 @@ def test_what_cannot_be_hashed_is_dropped_and_that_is_said(tap: TapRunner, compa
 
 def test_what_is_said_counts_fields_by_class(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(company, **PRIVATE)
-    run = tap(config, catalog=tap.catalog(config, "employees"))
+    run = tap(config, catalog=tap.catalog("employees"))
     assert "privacy: left out: " in run.stderr
     assert "user.contact.email 5" in run.stderr
     assert "privacy: hashed: " in run.stderr
@@ -284,7 +284,7 @@ def test_no_message_holds_a_value_or_the_key(tap: TapRunner, company: Sandbox, l
     for settings in (config, filtered) if level == "DEBUG" else (config,):
         run = tap(
             settings,
-            catalog=tap.catalog(config, "employees"),
+            catalog=tap.catalog("employees"),
             LOGLEVEL=level,
             TAP_FACTORIALHR_LOGLEVEL=level,
         )
@@ -308,7 +308,7 @@ def test_the_lists_can_come_from_the_environment(tap: TapRunner, company: Sandbo
     env = {
         f"TAP_FACTORIALHR_{name.upper()}": json.dumps(value) for name, value in PRIVATE.items() if name != "hash_key"
     }
-    catalog = tap.catalog(config, "employees")
+    catalog = tap.catalog("employees")
     run = tap(config, "--config=ENV", catalog=catalog, TAP_FACTORIALHR_HASH_KEY=KEY, **env)
     assert run.code == 0, run.stderr
     assert run.records["employees"][0]["first_name"] == hashed(FIRST)

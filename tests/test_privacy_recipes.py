@@ -12,7 +12,7 @@ import pytest
 from tap_factorialhr import fields, openapi
 from tap_factorialhr.resources import describe
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import Run, TapRunner, config_for
+from tests.support.tap import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

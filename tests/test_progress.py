@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.progress import Progress, StreamProgress, summary
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
-from tests.conftest import config_for
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 
 def test_a_line_says_how_far_a_stream_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_a_run_ends_with_a_table_of_what_it_did(tap: TapRunner) -> None:
         first = iter([Answer(503)])
         sandbox.answer = lambda asked: next(first, None) if asked.resource == "employees/employees" else None
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "employees", "teams", "tasks_task_files"))
+        run = tap(config, catalog=tap.catalog("employees", "teams", "tasks_task_files"))
         assert run.code == 0, run.stderr
         rows = {line.split()[0]: line.split()[1:] for line in run.stderr.splitlines() if re.match("[a-z]|3 ", line)}
         counts = {name: len(records) for name, records in run.records.items()}
@@ -102,7 +102,7 @@ def metrics(log: str) -> list[dict[str, Any]]:
 def test_a_terminal_gets_a_bar_and_stdout_only_messages(tap: TapRunner) -> None:
     with Sandbox(Company(employees=200), latency=0.1) as sandbox:
         config = config_for(sandbox, page_size=10)
-        command = tap.command(config, catalog=tap.catalog(config, "employees"))
+        command = tap.command(config, catalog=tap.catalog("employees"))
         ours, its = pty.openpty()
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color"}

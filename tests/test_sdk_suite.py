@@ -13,7 +13,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
-from tests.conftest import config_for
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from singer_sdk.configuration import _dict_config
 
 from tap_factorialhr.__main__ import run as main
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import TapRunner, config_for
+from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def test_an_expression_that_fails_for_a_row_is_one_clear_line(
     tap: TapRunner, company: Sandbox, name: str, expression: str, kind: str
 ) -> None:
     config = config_for(company, stream_maps={"employees": {name: expression}})
-    run = tap(config, catalog=tap.catalog(config, "employees"))
+    run = tap(config, catalog=tap.catalog("employees"))
     assert run.code == 1
     last = run.stderr.splitlines()[-1]
     assert f"stream_maps: an expression for employees cannot be evaluated for a row ({kind})" in last
@@ -113,7 +113,7 @@ def test_an_expression_that_fails_for_a_row_is_one_clear_line(
 def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> None:
     maps = {"employees": {"id": "id", "upper": "first_name.upper()", "__filter__": "True", "__else__": None}}
     config = config_for(company, stream_maps=maps)
-    run = tap(config, catalog=tap.catalog(config, "employees"))
+    run = tap(config, catalog=tap.catalog("employees"))
     assert run.code == 0, run.stderr
     names = {row["first_name"].upper() for row in company.company.rows("employees/employees")}
     assert {row["upper"] for row in run.records["employees"]} == names

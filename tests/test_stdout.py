@@ -20,7 +20,7 @@ import pytest
 from tap_factorialhr import stdout
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tap_factorialhr.stdout import Stdout
-from tests.conftest import TapRunner, config_for
+from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def large() -> Iterator[Sandbox]:
 
 def started(tap: TapRunner, config: dict[str, Any], **env: str) -> subprocess.Popen[bytes]:
     """A run of one large stream, into a pipe that nobody has begun to read."""
-    command = tap.command(config, catalog=tap.catalog(config, "employees"))
+    command = tap.command(config, catalog=tap.catalog("employees"))
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tap.folder, env=environment, bufsize=0
@@ -127,7 +127,7 @@ def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
 
 def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox) -> None:
     config = config_for(large)
-    command = tap.command(config, catalog=tap.catalog(config, "teams"))
+    command = tap.command(config, catalog=tap.catalog("teams"))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tap.folder, check=False)
     assert done.returncode == 1
@@ -146,7 +146,7 @@ def test_a_signal_during_a_token_request_keeps_the_new_tokens(tap: TapRunner, si
             "client_id": sandbox.oauth.client_id,
             "client_secret": sandbox.oauth.client_secret,
         }
-        catalog = tap.catalog(config, "teams")
+        catalog = tap.catalog("teams")
         sandbox.latency = 1.0
         process = subprocess.Popen(tap.command(config, catalog=catalog), stdout=subprocess.DEVNULL, cwd=tap.folder)
         while not any(one.path == "/oauth/token" for one in sandbox.requests):
@@ -229,7 +229,7 @@ def test_a_target_that_dies_ends_the_run_whatever_the_length_of_a_line(
     body = json.dumps({"data": rows, "meta": {"has_next_page": False}}).encode()
     large.answer = lambda _: Answer(body=body)
     config = config_for(large)
-    assert abandoned(tap, config, taken, catalog=tap.catalog(config, "teams")) == (1, GONE_AWAY)
+    assert abandoned(tap, config, taken, catalog=tap.catalog("teams")) == (1, GONE_AWAY)
     large.answer = None
 
 
@@ -237,7 +237,7 @@ def test_a_target_that_dies_ends_the_run_whatever_the_length_of_a_line(
 def test_a_target_that_dies_ends_the_run_also_in_its_last_message(tap: TapRunner, large: Sandbox, taken: int) -> None:
     config = config_for(large)
     state = {"bookmarks": {"a_stream_of_old": {"replication_key_value": "x" * 150_000}}}
-    assert abandoned(tap, config, taken, catalog=tap.catalog(config, "teams"), state=state) == (1, GONE_AWAY)
+    assert abandoned(tap, config, taken, catalog=tap.catalog("teams"), state=state) == (1, GONE_AWAY)
 
 
 @pytest.mark.parametrize("length", [1_000, 30_000])
@@ -249,7 +249,7 @@ def test_a_socket_that_stands_still_is_left_with_whole_lines(tap: TapRunner, lar
     ours, theirs = socket.socketpair()
     with ours:
         process = subprocess.Popen(
-            tap.command(config, catalog=tap.catalog(config, "teams")), stdout=theirs.fileno(), stderr=subprocess.DEVNULL
+            tap.command(config, catalog=tap.catalog("teams")), stdout=theirs.fileno(), stderr=subprocess.DEVNULL
         )
         theirs.close()
         select.select([ours], [], [], 30)
@@ -266,7 +266,7 @@ def test_a_socket_that_stands_still_is_left_with_whole_lines(tap: TapRunner, lar
 
 
 def test_a_closed_stderr_changes_nothing_but_what_is_seen(tap: TapRunner, config: dict[str, Any]) -> None:
-    command = tap.command(config, catalog=tap.catalog(config, "teams"))
+    command = tap.command(config, catalog=tap.catalog("teams"))
     done = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], capture_output=True, check=False)
     assert done.returncode == 0
     assert json.loads(done.stdout.splitlines()[-1])["type"] == "STATE"

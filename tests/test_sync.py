@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 from tap_factorialhr import openapi
 from tap_factorialhr.resources import describe
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
-from tests.conftest import TAP, Run, TapRunner, config_for
+from tests.support.tap import TAP, Run, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,14 +92,14 @@ def test_every_row_of_every_stream_arrives_exactly_once(tmp_path: Path, paginati
 def test_ids_past_two_to_the_53_keep_every_digit(tap: TapRunner) -> None:
     with Sandbox(Company(employees=3, integer_ids=True, untidy=True)) as sandbox:
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "employees", "teams"))
+        run = tap(config, catalog=tap.catalog("employees", "teams"))
         rows = sandbox.company.rows("employees/employees")
         assert {record["id"] for record in run.records["employees"]} == {str(row["id"]) for row in rows}
         assert all(isinstance(one, str) for team in run.records["teams"] for one in team["employee_ids"])
 
 
 def test_deselected_streams_and_fields_stay_out(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> None:
-    catalog = tap.catalog(config, "employees", "timeoff_leaves")
+    catalog = tap.catalog("employees", "timeoff_leaves")
     for entry in catalog["streams"]:
         for part in entry["metadata"]:
             if part["breadcrumb"] in (
@@ -120,7 +120,7 @@ def test_deselected_streams_and_fields_stay_out(tap: TapRunner, config: dict[str
 
 
 def test_a_child_can_be_selected_without_its_parent(tap: TapRunner, config: dict[str, Any]) -> None:
-    run = tap(config, catalog=tap.catalog(config, "contracts_contract_activity_periods"))
+    run = tap(config, catalog=tap.catalog("contracts_contract_activity_periods"))
     assert run.code == 0, run.stderr
     assert list(run.records) == ["contracts_contract_activity_periods"]
     assert all(record["contract_id"] for record in run.records["contracts_contract_activity_periods"])
@@ -131,7 +131,7 @@ def test_without_integrations_there_is_nothing_to_read_and_one_line_says_so(
 ) -> None:
     streams = ("integrations_sync_runs", "marketplace_installation_settings")
     del config["integration_uuids"]
-    run = tap(config, catalog=tap.catalog(config, *streams))
+    run = tap(config, catalog=tap.catalog(*streams))
     assert run.code == 0, run.stderr
     for stream in streams:
         assert sum(stream in line and "integration_uuids" in line for line in run.stderr.splitlines()) == 1
@@ -140,7 +140,7 @@ def test_without_integrations_there_is_nothing_to_read_and_one_line_says_so(
 def test_a_parent_list_goes_in_chunks(tap: TapRunner) -> None:
     with Sandbox(Company(employees=170)) as sandbox:
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "attendance_reviews"))
+        run = tap(config, catalog=tap.catalog("attendance_reviews"))
         assert run.code == 0, run.stderr
         asked = sandbox.requests_for("attendance/reviews")
         assert len({tuple(value for name, value in one.params if name == "employee_ids[]") for one in asked}) == 3
@@ -190,7 +190,7 @@ def test_bad_settings_are_one_clear_line_before_any_request(
 
 def test_settings_without_a_value_and_numbers_as_text_are_read(tap: TapRunner, config: dict[str, Any]) -> None:
     config |= {"page_size": None, "concurrency": None, "lookback_days": None, "request_timeout": "20.5"}
-    run = tap(config, catalog=tap.catalog(config, "teams"))
+    run = tap(config, catalog=tap.catalog("teams"))
     assert run.code == 0, run.stderr
     assert run.records["teams"]
 
@@ -203,7 +203,7 @@ def test_a_setting_that_needs_another_one_ends_with_an_exit_code(tap: TapRunner,
 def test_what_knows_only_cursors_is_asked_by_cursor(tap: TapRunner) -> None:
     with Sandbox(Company(employees=250)) as sandbox:
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "timeoff_allowance_stats"))
+        run = tap(config, catalog=tap.catalog("timeoff_allowance_stats"))
         assert run.code == 0, run.stderr
         asked = sandbox.requests_for("timeoff/allowance_stats")
         assert len(asked) == 3
@@ -222,7 +222,7 @@ def test_what_cannot_be_listed_whole_is_listed_for_its_parents(tap: TapRunner) -
 
     with Sandbox(Company(employees=12), answer=insist) as sandbox:
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, *map(stream_name, needs)))
+        run = tap(config, catalog=tap.catalog(*map(stream_name, needs)))
         assert run.code == 0, run.stderr
         assert differences(sandbox.company, run, needs) == []
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_listed_whole_is_listed_for_its_parents(tap: TapRunner) -
 def test_contacts_of_every_type_come_once(tap: TapRunner) -> None:
     with Sandbox(Company(employees=5)) as sandbox:
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "finance_contacts"))
+        run = tap(config, catalog=tap.catalog("finance_contacts"))
         assert {one.get("contact_type") for one in sandbox.requests} == {"client", "vendor"}
         assert differences(sandbox.company, run, ["finance/contacts"]) == []
 
@@ -344,7 +344,7 @@ def test_a_config_file_that_is_no_json_is_one_clear_line(tap: TapRunner) -> None
 
 def test_rows_that_do_not_carry_their_parent_get_it(tap: TapRunner, config: dict[str, Any], sandbox: Sandbox) -> None:
     streams = ("job_catalog_node_attributes", "project_management_exportable_expenses")
-    run = tap(config, catalog=tap.catalog(config, *streams))
+    run = tap(config, catalog=tap.catalog(*streams))
     assert run.code == 0, run.stderr
     nodes = {row["uuid"] for row in sandbox.company.rows("job_catalog/tree_nodes")}
     assert {record["node_uuid"] for record in run.records[streams[0]]} <= nodes
@@ -368,7 +368,7 @@ def test_rows_of_several_parents_that_do_not_say_whose_they_are_are_read_one_par
 
         sandbox.answer = comments
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "posts_comments"))
+        run = tap(config, catalog=tap.catalog("posts_comments"))
         assert run.code == 0, run.stderr
         assert {(one["id"], one["post_id"]) for one in run.records["posts_comments"]} == {
             (f"{post}7", post) for post in posts
@@ -382,6 +382,6 @@ def test_odd_names_of_parents_cost_no_stream(tap: TapRunner) -> None:
         for row in sandbox.company.rows("project_management/projects"):
             sandbox.company.touch("project_management/projects", row["id"], name=next(names, "same"))
         config = config_for(sandbox)
-        run = tap(config, catalog=tap.catalog(config, "project_management_exportable_expenses"))
+        run = tap(config, catalog=tap.catalog("project_management_exportable_expenses"))
         assert run.code == 0, run.stderr
         assert all(record["project_id"] for record in run.records["project_management_exportable_expenses"])

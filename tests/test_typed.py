@@ -14,11 +14,11 @@ from tap_factorialhr.records import Shaper
 from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
 from tap_factorialhr.typed import TypedDecoder, TypedRows, as_dictionary
-from tests.conftest import config_for
+from tests.support.tap import config_for
 from tests.test_records import FIELDS, ROWS, SCHEMA, encoder
 
 if TYPE_CHECKING:
-    from tests.conftest import TapRunner
+    from tests.support.tap import TapRunner
 
 ID = {"type": ["string", "null"]}
 
@@ -160,7 +160,7 @@ def test_a_record_as_a_dictionary_is_what_is_written() -> None:
 def test_streams_take_the_short_way_and_none_of_its_records_shows_it(tap: TapRunner) -> None:
     with Sandbox(Company(employees=5, untidy=True)) as sandbox:
         config = config_for(sandbox)
-        catalog = tap.catalog(config, "employees", "teams")
+        catalog = tap.catalog("employees", "teams")
         typed = tap(config, catalog=catalog)
         mapped = tap({**config, "stream_maps": {"employees": {}, "teams": {"name": "name"}}}, catalog=catalog)
         assert typed.records["employees"] == mapped.records["employees"]

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
-from tests.conftest import config_for
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     import pytest
 
-    from tests.conftest import Figure, TapRunner
+    from tests.conftest import Figure
+    from tests.support.tap import TapRunner
 
 MOST_CALLS = 20
 """Calls per employee, of 54 fields, six of them dates; a look at each field on its own would be more than 54."""
@@ -32,7 +33,7 @@ def calls_of(tap: TapRunner, employees: int, **settings: Any) -> int:
 
     with Sandbox(Company(employees=employees)) as sandbox:
         config = config_for(sandbox, concurrency=1, **settings)
-        run = TapFactorialHR(config=config, catalog=tap.catalog(config, "employees"))
+        run = TapFactorialHR(config=config, catalog=tap.catalog("employees"))
         sys.setprofile(count)
         try:
             run.sync_all()
