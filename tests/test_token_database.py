@@ -216,7 +216,7 @@ class TestManyProcesses:
         with serving() as server:
             config = {**LOGIN, "token_database": database}
             make(config, server.url)
-            for _ in range(8):
+            for _ in range(5):
                 server.ends.clear()
                 before = server.number
                 victim = CONTEXT.Process(target=renew_and_wait, args=(config, server.url))
@@ -266,7 +266,7 @@ class TestManyProcesses:
 def in_a_folder_of_its_own(folder: Path, config: dict[str, Any], url: str, results: Any) -> None:
     folder.mkdir()
     os.chdir(folder)
-    read_for_a_while(config, url, 4.0, results)
+    read_for_a_while(config, url, 3.0, results)
     shutil.rmtree(folder)
 
 
