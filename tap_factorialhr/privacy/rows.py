@@ -140,12 +140,12 @@ class RowPrivacy:
     @cached_property
     def output(self) -> JsonSchema:
         """The schema of records: without what is dropped, and with plain strings for what is hashed."""
-        return self._walk(self._given, self._declared, "", is_output=True)
+        return self._walk(self._given, self._declared, "", is_output=True) if self._policy.is_active else self._given
 
     @cached_property
     def source(self) -> JsonSchema:
         """The schema that rows are read by: what is hashed as it is declared, and all that is dropped."""
-        return self._walk(self._given, self._declared, "", is_output=False)
+        return self._walk(self._given, self._declared, "", is_output=False) if self._policy.is_active else self._given
 
     def annotate(self, metadata: MetadataMapping) -> None:
         """Give the metadata of a catalog the classes of fields, in place.
@@ -172,6 +172,8 @@ class RowPrivacy:
             metadata.root.inclusion = Metadata.InclusionType.UNSUPPORTED
 
     def _note(self, schema: JsonSchema, path: str) -> None:
+        if not self._policy.is_active:
+            return  # Nothing to work out: all is kept.
         properties = _properties(schema)
         for name, inner in properties.items():
             self._note(inner, f"{path}.{name}" if path else name)
