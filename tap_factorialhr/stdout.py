@@ -18,16 +18,39 @@ import socket
 import stat
 import sys
 import termios
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tap_factorialhr.errors import FactorialError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _POLL = 0.2
 """Seconds between two looks at whether the run is to end."""
 _DRAINING = 0.002
 """Seconds between two looks at whether what was written has been read."""
+
+
+class UnwritableError(FactorialError):
+    """Standard output takes no more."""
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell in one line what keeps standard output from being written, as long as this lasts.
+
+    Raises:
+        UnwritableError: Nobody reads it any more, or a disk is full.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # Told here, because click would end the process without a word.
+        raise UnwritableError("the target has gone away: it closed the pipe; see its own messages") from None
+    except OSError as error:
+        raise UnwritableError(f"the messages cannot be written: {error.strerror or type(error).__name__}") from None
 
 
 class Stdout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,8 +17,8 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_factorialhr import checks, stream_maps, support
-from tap_factorialhr.errors import ConfigError, FactorialError
+from tap_factorialhr import checks, stdout, stream_maps, support
+from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.privacy.maps import check_stream_maps
 from tap_factorialhr.privacy.notes import tell
@@ -159,7 +160,9 @@ class TapFactorialHR(Tap):
             FactorialError: The run could not do all that was asked of it.
         """
         if about:
-            cls.print_about(about_format)
+            with stdout.told():
+                cls.print_about(about_format)
+                sys.stdout.flush()
             return
         entries = checks.load_json("--catalog", catalog)
         checks.check_catalog(entries)
@@ -197,16 +200,14 @@ class TapFactorialHR(Tap):
             FactorialError: A stream failed, or not one could be read.
         """
         try:
-            self._sync()
-            self.check_interrupted()
-            # Even when it is the same again: some targets keep no state that records follow.
-            self.write_message(StateMessage(value=self.state))
-            self.conclude()
-        except BrokenPipeError:
-            # Told here, because click would end the process without a word.
-            raise FactorialError("the target has gone away: it closed the pipe; see its own messages") from None
-        except OSError as error:
-            raise FactorialError(f"the messages cannot be written: {error.strerror or type(error).__name__}") from None
+            with stdout.told():
+                self._sync()
+                self.check_interrupted()
+                # Even when it is the same again: some targets keep no state that records follow.
+                self.write_message(StateMessage(value=self.state))
+                self.conclude()
+        except stdout.UnwritableError:
+            raise
         except BaseException:
             # Even when it is the same again: what was written since the last one is to be followed by a STATE.
             self._writer.stdout.check = lambda: None
@@ -215,6 +216,17 @@ class TapFactorialHR(Tap):
             raise
         finally:
             self._end()
+
+    def run_discovery(self) -> str:
+        """Write the catalog; returns it as well.
+
+        Raises:
+            FactorialError: It cannot be written.
+        """
+        text: str = self.catalog_json_text
+        with stdout.told():
+            self._writer.stdout.write(f"{text}\n".encode())
+        return text
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:

@@ -125,9 +125,9 @@ def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
     assert len(pieces) <= most_pieces
 
 
-def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox) -> None:
-    config = config_for(large)
-    command = tap.command(config, catalog=tap.catalog("teams"))
+@pytest.mark.parametrize("arguments", [(), ("--discover",), ("--about",)])
+def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox, arguments: tuple[str, ...]) -> None:
+    command = tap.command(config_for(large), *arguments, catalog=tap.catalog("teams"))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tap.folder, check=False)
     assert done.returncode == 1

@@ -235,6 +235,15 @@ def test_contacts_of_every_type_come_once(tap: TapRunner) -> None:
         assert differences(sandbox.company, run, ["finance/contacts"]) == []
 
 
+def test_rows_without_an_id_all_come_where_a_resource_is_read_for_several_values(tap: TapRunner) -> None:
+    rows = [{"id": None, "name": "a"}, {"id": None, "name": "b"}, {"id": "1"}]
+    body = json.dumps({"data": rows, "meta": {"has_next_page": False}}).encode()
+    with Sandbox(Company(employees=2)) as sandbox:
+        sandbox.answer = lambda record: Answer(body=body) if record.resource == "finance/contacts" else None
+        run = tap(config_for(sandbox), catalog=tap.catalog("finance_contacts"))
+    assert sorted(str(record["name"]) for record in run.records["finance_contacts"]) == ["None", "a", "a", "b", "b"]
+
+
 def test_settings_of_the_sdk_can_come_from_the_environment(tap: TapRunner) -> None:
     environment = {"TAP_FACTORIALHR_API_KEY": "key", "TAP_FACTORIALHR_STREAM_MAPS": "{}"}
     command = [*TAP, "--config=ENV", "--discover"]
