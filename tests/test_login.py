@@ -84,7 +84,7 @@ class Login:
     def run(self, *options: str, browser: str = BROWSER, redirect_uri: str = CATCH, typed: str = "") -> tuple[int, str]:
         """Run it to its end; gives the exit code and all that was said, in which no secret may stand."""
         process = self.start(*options, browser=browser, redirect_uri=redirect_uri)
-        out, errors = process.communicate(typed, timeout=60)
+        out, errors = process.communicate(typed, timeout=180)
         return self.judged(process.returncode, out + errors)
 
     def here(self, *options: str, redirect_uri: str = CATCH) -> tuple[int, str]:
@@ -153,7 +153,7 @@ def test_a_login_makes_the_session_that_runs_go_on_with(login: Login, tap: TapRu
 
 @pytest.mark.skipif(not shutil.which("chromedriver"), reason="there is no Chromium with its driver here")
 def test_a_real_browser_goes_through_the_page(login: Login) -> None:
-    code, said = login.run(browser=f"{PROGRAM} --chromium %s")
+    code, said = login.run("--wait=170", browser=f"{PROGRAM} --chromium %s")
     assert code == 0, said
     assert login.sandbox.oauth.accepts(login.kept["access_token"])
 
@@ -236,7 +236,9 @@ def test_an_answer_with_another_state_is_not_exchanged(login: Login) -> None:
     process = login.start()
     back = parse_qs(urlsplit(page_in(process)).query)["redirect_uri"][0]
     code = login.sandbox.oauth.issue_code(back)
-    assert requests.get(back.replace("/callback", "/favicon.ico"), timeout=10).status_code == 404
+    elsewhere = back.replace("/callback", "/favicon.ico")
+    assert requests.get(elsewhere, params={"code": code, "state": "any"}, timeout=10).status_code == 404
+    assert requests.get(back, timeout=10).status_code == 404
     assert requests.get(back, params={"code": code, "state": "another"}, timeout=10).status_code == 200
     out, errors = process.communicate(timeout=30)
     assert login.judged(process.returncode, out + errors)[0] == 1

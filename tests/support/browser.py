@@ -59,7 +59,7 @@ class WebDriver:
         headers = {"Content-Type": "application/json"}
         request = Request(f"{self._url}{self._session}{path}", content, headers, method=method)
         try:
-            with urlopen(request, timeout=60) as response:
+            with urlopen(request, timeout=150) as response:
                 answer = json.load(response)["value"]
         except HTTPError as error:
             answer = json.load(error)["value"]
@@ -98,7 +98,7 @@ def press_in_chromium(address: str, button: str) -> str:
             try:
                 browser.open(address)
                 browser.click(f"button#{button}")
-                for _ in range(100):
+                for _ in range(600):
                     if (shown := browser.text("h1")) != "Let an application in?":
                         return shown
                     time.sleep(0.05)
