@@ -21,7 +21,7 @@ from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest, Cha
 from tap_factorialhr.commands.loopback import LoopbackListener, is_loopback
 from tap_factorialhr.commands.options import CONTEXT, config_option, meltano_options, plain_errors, settings_of
 from tap_factorialhr.errors import ConfigError, SessionError
-from tap_factorialhr.http_session import Session
+from tap_factorialhr.http_session import Session, connect_and_read_seconds
 from tap_factorialhr.oauth_session import REFRESH_TOKEN_SECONDS, OAuthSession
 from tap_factorialhr.token_endpoint import Lost, Refused, Renewed, TokenEndpoint, TryLater
 
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from tap_factorialhr.session_store import SharedStore
 
 REDIRECT_URI = "http://127.0.0.1:8910/callback"
-LONGEST_CONNECT = 30.0
-"""Seconds to connect at the most."""
 _OTHER_CREDENTIALS = ("api_key", "access_token", "refresh_token")
 """The settings that a session takes the place of."""
 
@@ -161,8 +159,7 @@ def _place(settings: Mapping[str, Any]) -> str | None:
 
 
 def _log_in(settings: Mapping[str, Any], options: Options) -> None:
-    seconds = float(settings["request_timeout"])
-    timeout = (min(seconds, LONGEST_CONNECT), seconds)
+    timeout = connect_and_read_seconds(settings["request_timeout"])
     # A refresh token in the settings counts as used up from now on, but says nothing of what is kept.
     store = session_store(settings, base_url=settings["base_url"], timeout=timeout)
     alone = {name: value for name, value in settings.items() if name != "refresh_token"}
@@ -302,6 +299,7 @@ def _say_what_to_set(settings: Mapping[str, Any]) -> None:
         place: os.path.abspath(os.path.expanduser(settings[place])) if place == "token_file" else "as it is",  # noqa: PTH100, PTH111
         "token_name": settings.get("token_name"),
     }
+    is_named_by_client = place == "token_database" and not settings.get("token_name")
     click.echo("Logged in. The session is kept, and stays good while a run comes once a week.\n")
     click.echo("Settings for the tap:")
     for name, value in shown.items():
@@ -310,6 +308,8 @@ def _say_what_to_set(settings: Mapping[str, Any]) -> None:
     if others := [name for name in _OTHER_CREDENTIALS if settings.get(name)]:
         click.echo(f"\nTake out of them, since the session takes its place: {', '.join(others)}")
     click.echo("\nclient_id and client_secret are kept with the session, and may stay in them.")
+    if is_named_by_client:
+        click.echo("client_id has to stay, since the session is found by it.")
 
 
 # Ctrl-C
