@@ -12,7 +12,7 @@ export MELTANO_SEND_ANONYMOUS_USAGE_STATS := false
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format docs bench dagster build clean mutants
+.PHONY: help install demo test lint format docs bench dagster build clean mutants prerelease
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | sed 's/$$/ /' | tr '|' '\t'
@@ -24,6 +24,9 @@ demo: .meltano/.installed ## Move a simulated company into a real PostgreSQL wit
 
 test: lint .meltano/.installed .clients/.installed .wheels/.made ## Check style and types, and run all tests
 	$(BIN)/pytest -n auto --dist loadgroup
+
+prerelease: .meltano/.installed .clients/.installed .wheels/.made .prerelease/.installed ## Run the tests on the newest pre-release of singer-sdk
+	.prerelease/venv/bin/pytest -n auto --dist loadgroup
 
 lint: .venv/.installed ## Check style and types
 	$(BIN)/ruff format --check .
@@ -52,7 +55,7 @@ build: .venv/.installed ## Build the wheel and the source archive into dist/
 	$(UV) build
 
 clean: ## Remove what was made here, but not your output and the state of your runs
-	rm -rf .venv .venv-uv .wheels .demo .bench .mutants mutants .clients dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-uv .wheels .prerelease .demo .bench .mutants mutants .clients dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf .meltano/.installed .meltano/extractors .meltano/loaders .meltano/run
 
 .venv-uv/.installed: Makefile
@@ -68,6 +71,12 @@ clean: ## Remove what was made here, but not your output and the state of your r
 
 .venv/.installed: .venv-uv/.installed pyproject.toml uv.lock
 	@$(UV) sync --quiet --frozen --compile-bytecode --all-extras --python .venv-uv/bin/python
+	@touch $@
+
+.prerelease/.installed: .venv-uv/.installed pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.prerelease/venv $(UV) sync --quiet --frozen --compile-bytecode --all-extras --python .venv-uv/bin/python
+	@$(UV) pip install --quiet --python .prerelease/venv/bin/python --prerelease allow --upgrade --compile-bytecode 'singer-sdk[msgspec]'
+	@$(UV) pip list --quiet --python .prerelease/venv/bin/python | grep singer-sdk
 	@touch $@
 
 .bench/.installed: .venv-uv/.installed pyproject.toml uv.lock

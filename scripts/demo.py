@@ -28,12 +28,17 @@ EMPLOYEES = 50
 LAST_LINES = 15
 
 NEXT = """
-For your own account:
-  cp .secrets.example .env             # put your API key into it
-  . .venv/bin/activate
-  meltano config test tap-factorialhr
-  meltano run tap-factorialhr target-duckdb      # into warehouse.duckdb
-  meltano run tap-factorialhr target-postgres    # into the PostgreSQL named in .env
+For your own account, in a project of your own:
+  uv tool install meltano
+  meltano init people && cd people
+  uvx tap-factorialhr plugin > plugin.yml
+  meltano add tap-factorialhr --from-ref plugin.yml
+  uvx tap-factorialhr plugin target-duckdb > target-duckdb.yml
+  meltano add target-duckdb --from-ref target-duckdb.yml
+  echo "TAP_FACTORIALHR_API_KEY=the key" >> .env
+  meltano invoke tap-factorialhr check
+  meltano run tap-factorialhr target-duckdb
+README.md says more; docs/loaders.md has PostgreSQL, JSON lines and Parquet.
 """
 
 

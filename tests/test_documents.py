@@ -95,6 +95,13 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert (document.parent / target).exists(), target
 
 
+def test_actions_are_pinned_by_commit() -> None:
+    used = re.findall(r"uses: (\S+)", (PROJECT / ".github" / "workflows" / "ci.yml").read_text())
+    assert len(used) >= 2
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action), action
+
+
 def test_make_has_every_target_that_is_named() -> None:
     targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE))
     for document in documents():
