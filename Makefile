@@ -96,6 +96,6 @@ clean: ## Remove what was made here, but not your output and the state of your r
 	@$(BIN)/python -m scripts.environments
 	@touch $@
 
-.wheels/.made: .venv/.installed meltano.yml
+.wheels/.made: .venv/.installed meltano.yml pyproject.toml
 	@$(BIN)/python -m scripts.wheels
 	@touch $@

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -31,7 +32,7 @@ def sets() -> list[list[str]]:
     loaders = yaml.safe_load((PROJECT / "meltano.yml").read_text())["plugins"]["loaders"]
     return [
         project["build-system"]["requires"],
-        [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["sandbox"]],
+        [*project["project"]["dependencies"], *chain(*project["project"]["optional-dependencies"].values())],
         project["dependency-groups"]["meltano"],
         TOOLS,
         *(shlex.split(loader["pip_url"]) for loader in loaders),

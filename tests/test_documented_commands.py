@@ -35,7 +35,7 @@ BLOCK = re.compile(
     r"(?:^ *<!-- not run: (?P<why>[^\n]+?) -->\n+)?^(?P<indent> *)```(?P<language>\w+)\n(?P<code>.*?)^(?P=indent)```$",
     flags=re.MULTILINE | re.DOTALL,
 )
-MOST_NOT_RUN = 4
+MOST_NOT_RUN = 5
 
 pytestmark = pytest.mark.xdist_group("commands")
 
@@ -63,6 +63,7 @@ class Reader:
             "UV_CACHE_DIR": str(WHEELS / "cache"),
             "UV_PYTHON": sys.executable,
             "UV_PYTHON_DOWNLOADS": "never",
+            "PIP_REQUIRE_VIRTUALENV": "1",  # nothing gets into the machine's own Python
         }
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith((*OWN, "UV_", "PIP_", "VIRTUAL"))
