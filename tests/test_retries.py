@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -225,3 +225,162 @@ def test_a_server_that_takes_no_connection_is_given_up_in_the_time_to_connect() 
         with pytest.raises(SlowError, match="teams: no answer in time"):
             client.get("teams", "teams/teams", ())
         assert time.monotonic() - began < 60
+
+
+@dataclass
+class Failed:
+    retry_after: float | None = None
+    waits_for_turn: bool = False
+
+
+def test_a_failure_that_is_but_a_matter_of_turns_uses_up_no_retry() -> None:
+    waits = RetryPolicy(retries=3).waits()
+    next(waits)
+    for _ in range(20):
+        assert waits.send(Failed(retry_after=7.0, waits_for_turn=True)) == 7.0
+    for _ in range(3):
+        assert waits.send(Failed(retry_after=9.0)) == 9.0
+    with pytest.raises(StopIteration):
+        waits.send(Failed())
+
+
+@pytest.mark.parametrize(
+    ("asked", "others_answered", "limited_for", "waits"),
+    [
+        (None, False, 0.0, True),
+        (None, False, 119.0, True),
+        (None, False, 120.0, False),
+        (5.0, False, 0.0, False),
+        (5.0, True, 500.0, True),
+        (None, True, 500.0, True),
+    ],
+)
+def test_a_429_waits_for_its_turn_where_others_got_theirs_or_a_minute_may_end(
+    asked: float | None, others_answered: bool, limited_for: float, waits: bool
+) -> None:
+    for retries in (0, 1, 5):
+        is_turn = RetryPolicy(retries=retries).waits_for_turn(
+            asked=asked, others_answered=others_answered, limited_for=limited_for
+        )
+        assert is_turn is (waits and retries > 0)
+
+
+# What all threads share
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("tap_factorialhr.throttle.time", clock)
+    return clock
+
+
+def limit(throttle: Throttle, clock: Clock, asked: float | None) -> float:
+    """A 429 to a request that is sent now; how long nothing may be sent then."""
+    with throttle.slot() as began:
+        seconds = throttle.note_limit(began, asked)
+    clock.now += seconds
+    return seconds
+
+
+def test_limits_of_requests_that_were_sent_together_count_once(clock: Clock) -> None:
+    throttle = Throttle(8, first_pause=1.0, longest_pause=4.0)
+    with throttle.slot() as first, throttle.slot() as second:
+        assert throttle.note_limit(first, 7.0) == 7.0
+        assert throttle.note_limit(second, 100.0) == 7.0
+    assert throttle.allowed == 4
+    clock.now += 7.0
+    with throttle.slot() as third:
+        assert throttle.note_limit(third, 3.0) == 3.0
+    assert throttle.allowed == 2
+
+
+def test_a_pause_of_nothing_is_one_of_our_own(clock: Clock) -> None:
+    throttle = Throttle(8, first_pause=1.0, longest_pause=4.0)
+    assert limit(throttle, clock, 5.0) == 5.0
+    assert limit(throttle, clock, 2.0) == 2.0
+    assert limit(throttle, clock, 0.0) == 1.0
+
+
+def test_a_pause_is_not_cut_short_by_one_that_is_shorter(clock: Clock) -> None:
+    throttle = Throttle(8, first_pause=1.0, longest_pause=4.0)
+    throttle.pause(10.0)
+    throttle.pause(3.0)
+    clock.now += 4.0
+    assert throttle.note_limit(0, 2.0) == 6.0
+
+
+def test_as_many_good_answers_as_are_allowed_allow_one_more(clock: Clock) -> None:
+    throttle = Throttle(8, first_pause=1.0, longest_pause=4.0)
+    limit(throttle, clock, 1.0)
+    grown = []
+    for _ in range(23):
+        throttle.note_good()
+        grown.append(throttle.allowed)
+    assert grown == [4] * 3 + [5] * 5 + [6] * 6 + [7] * 7 + [8] * 2
+
+
+def test_good_answers_before_a_limit_do_not_count_after_it(clock: Clock) -> None:
+    throttle = Throttle(8, first_pause=1.0, longest_pause=4.0)
+    limit(throttle, clock, 1.0)
+    for _ in range(3):
+        throttle.note_good()
+    limit(throttle, clock, 1.0)
+    throttle.note_good()
+    assert throttle.allowed == 2
+    throttle.note_good()
+    assert throttle.allowed == 3
+
+
+def test_for_how_long_there_was_nothing_but_limits(clock: Clock) -> None:
+    throttle = Throttle(8, first_pause=1.0, longest_pause=4.0)
+    assert throttle.limited_for == 0.0
+    limit(throttle, clock, 3.0)
+    limit(throttle, clock, 4.0)
+    assert throttle.limited_for == 7.0
+    throttle.note_good()
+    assert throttle.limited_for == 0.0
+    assert throttle.last_good == 1007.0
+
+
+def test_no_more_requests_are_in_flight_than_are_allowed() -> None:
+    throttle = Throttle(2, first_pause=1.0, longest_pause=4.0)
+    sent = threading.Event()
+
+    def send() -> None:
+        with throttle.slot():
+            sent.set()
+
+    with throttle.slot():
+        with throttle.slot():
+            thread = threading.Thread(target=send)
+            thread.start()
+            assert not sent.wait(0.05)
+        assert sent.wait(10)
+    thread.join(10)
+
+
+def test_nothing_is_sent_during_a_pause() -> None:
+    throttle = Throttle(2, first_pause=1.0, longest_pause=4.0)
+    began = time.monotonic()
+    throttle.pause(0.05)
+    with throttle.slot():
+        assert time.monotonic() - began >= 0.05
+
+
+def test_a_request_that_fails_leaves_its_place() -> None:
+    throttle = Throttle(1, first_pause=1.0, longest_pause=4.0)
+    with contextlib.suppress(ZeroDivisionError), throttle.slot():
+        raise ZeroDivisionError
+    with throttle.slot() as began:
+        assert began == 0
