@@ -129,6 +129,7 @@ class PartitionWalk:
         self._partitions = iter(partitions)
         self._longest = timedelta.max
         self._is_there = False
+        self._was_refused = False
         self._refusal: UnavailableError | RejectedError | None = None
 
     def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
@@ -156,7 +157,12 @@ class PartitionWalk:
                 self._replace(len(self.jobs), ())
 
     def start_next(self) -> bool:
-        """Start the next partition; False where there is no other."""
+        """Start the next partition; False where there is no other, or none is to be sent ahead.
+
+        That is where the first ones were refused: it may be the resource itself, and each more would be refused, too.
+        """
+        if self.jobs and self._was_refused and not self._is_there:
+            return False
         partition = next(self._partitions, None)
         if partition is None:
             return False
@@ -183,6 +189,7 @@ class PartitionWalk:
             self._leave_out(partition, error)
 
     def _leave_out(self, partition: Partition, error: UnavailableError | RejectedError) -> None:
+        self._was_refused = True
         smaller = partition.split()
         if not smaller and not partition.can_be_left_out:
             raise error

@@ -154,3 +154,14 @@ def test_a_parent_that_is_refused_in_one_window_is_left_out_alone(tap: TapRunner
         ]
         assert len(expected) < len(whole.records[stream])
         assert sorted(row["id"] for row in run.records[stream]) == sorted(row["id"] for row in expected)
+
+
+def test_a_resource_that_is_refused_as_a_whole_is_given_up_soon(tap: TapRunner) -> None:
+    """It is split to find what exactly is refused, but nothing more is asked for ahead of that."""
+    stream, path = "attendance_estimated_times", "attendance/estimated_times"
+    with Sandbox(Company(employees=100), forbidden={path}) as sandbox:
+        run = tap(config_for(sandbox, window_days=10), catalog=tap.catalog(stream, "teams"))
+        assert run.code == 0, run.stderr
+        assert f"skipped: {stream} (HTTP 403)" in run.stderr
+        windows = {one.get("start_on") for one in sandbox.requests_for(path)}
+    assert len(windows) <= 2 * 8  # As many requests as may be in flight, and as many that wait to be taken.
