@@ -22,7 +22,7 @@ PAGE = PROJECT / "docs" / "kubernetes.md"
 KUBERNETES = ["1.31.0", "1.37.0"]
 """Versions of Kubernetes that the manifests are for, the oldest and the newest."""
 
-KINDS = ["Secret", "CronJob", "PersistentVolumeClaim", "ConfigMap"]
+KINDS = ["Secret", "CronJob", "Secret", "ConfigMap"]
 """What the page shows, in order."""
 
 

@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 import warnings
 from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -27,7 +28,7 @@ from factorialhr_dagster.settings import PROJECT
 from factorialhr_dagster.transfer import PIPELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 LOCAL = PROJECT / ".local"
 COMPANIES = {"acme": ("--employees=60", "--seed=1"), "globex": ("--employees=40", "--seed=2")}
@@ -142,6 +143,32 @@ def dagster(
             process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def graphql(port: int, query: str, **variables: object) -> dict[str, Any]:
+    """What the page's API answers to a query."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        data: dict[str, Any] = json.load(answer)["data"]
+        return data
+
+
+def answers(port: int) -> bool:
+    """Whether the page is there by now."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def backfill(port: int, keys: Iterable[str]) -> None:
+    """Have partitions read, as a person does on the page."""
+    query = "mutation ($of: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $of) { __typename } }"
+    of = {"assetSelection": [{"path": ["factorialhr"]}], "partitionNames": list(keys)}
+    answer = graphql(port, query, of=of)["launchPartitionBackfill"]
+    assert answer["__typename"] == "LaunchBackfillSuccess", answer
 
 
 def main() -> int:

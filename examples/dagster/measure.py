@@ -6,11 +6,9 @@ Everything runs on this machine, the simulated companies too, so what is measure
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +24,7 @@ from factorialhr_dagster.assets import partitions
 from factorialhr_dagster.schedules import UNDER_WAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-_BACKFILL = "mutation ($of: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $of) { __typename } }"
+    from collections.abc import Callable, Mapping
 
 
 class Pass(NamedTuple):
@@ -63,13 +59,13 @@ def measure(workers: int, companies: Mapping[str, tuple[str, ...]]) -> list[Pass
         config["concurrency"]["runs"]["max_concurrent_runs"] = workers
         (home / "dagster.yaml").write_text(yaml.safe_dump(config))
         stack.enter_context(local.dagster(home, environment, port, stack.enter_context((folder / "log").open("w"))))
-        wait(lambda: _answers(port))
+        wait(lambda: local.answers(port))
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
         found = []
         for number in range(2):
             began = time.time()
             if number:
-                _backfill(port, keys)
+                local.backfill(port, keys)
             done = len(keys) * (number + 1)
             wait(
                 lambda done=done: (  # type: ignore[misc]
@@ -98,22 +94,6 @@ def _pass(instance: dg.DagsterInstance, url: str, began: float) -> Pass:
         longest=max(end - begin for begin, end in spans),
         costs=costs,
     )
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004 (OK)
-    except OSError:
-        return False
-
-
-def _backfill(port: int, keys: Sequence[str]) -> None:
-    of = {"assetSelection": [{"path": ["factorialhr"]}], "partitionNames": [*keys]}
-    body = json.dumps({"query": _BACKFILL, "variables": {"of": of}}).encode()
-    asked = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=60) as answer:
-        assert b"LaunchBackfillSuccess" in answer.read()
 
 
 def main() -> int:

@@ -7,11 +7,12 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
-import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -28,12 +29,13 @@ from factorialhr_dagster.transfer import PIPELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 COMPANIES = {"acme": ("30", "1"), "globex": ("20", "2")}
 """Employees and seed of each."""
 VICTIM = ("acme", "time")
 """The partition whose worker is killed."""
+SLOW = "--latency=0.25"
+"""The option of its company's sandbox."""
 LONGEST = 600.0
 """Seconds in which anything has to come about."""
 MOST_OF_A_COMPANY = 2
@@ -51,6 +53,7 @@ class World:
         environment: What Dagster was started with.
         home: Where it keeps what is not in the database.
         instance: It.
+        port: Of its page.
         killed: The run whose worker was killed.
         bookmarks: What the state was at that moment.
     """
@@ -58,6 +61,7 @@ class World:
     environment: dict[str, str]
     home: Path
     instance: dg.DagsterInstance
+    port: int
     killed: str = ""
     bookmarks: dict[str, Any] = field(default_factory=dict)
 
@@ -81,6 +85,10 @@ class World:
     def reads(self, run: str) -> dict[str, int]:
         """How many requests a run took for each stream."""
         return dict(self.query("SELECT stream, requests FROM pipeline.reads WHERE run = %s", run))
+
+    def stderr(self, run: str) -> str:
+        """What the programs of a run have said."""
+        return "".join(path.read_text() for path in self.home.glob(f"storage/{run}/**/*.err"))
 
     def kill_worker(self) -> None:
         """Kill the process that reads the victim, as the system does when memory runs out."""
@@ -109,29 +117,21 @@ def world(databases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, (employees, seed) in COMPANIES.items():
-            slow = ("--latency=0.25",) if name == VICTIM[0] else ()
+            slow = (SLOW,) if name == VICTIM[0] else ()
             environment |= stack.enter_context(
                 local.sandbox(name, (f"--employees={employees}", f"--seed={seed}", *slow))
             )
         for name, value in environment.items():
             patch.setenv(name, value)
         stack.enter_context(local.dagster(home, environment, port, stack.enter_context(log.open("w"))))
-        until(lambda: answers(f"http://127.0.0.1:{port}/server_info"), "the page", log)
-        world = World(environment, home, stack.enter_context(dg.DagsterInstance.from_config(str(home))))
+        until(lambda: local.answers(port), "the page", log)
+        world = World(environment, home, stack.enter_context(dg.DagsterInstance.from_config(str(home))), port)
         until(lambda: world.begun(*VICTIM), "a state of the victim", log)
         world.kill_worker()
         wanted = set(partitions(settings.load()).get_partition_keys())
         until(lambda: world.instance.get_materialized_partitions(ASSET) >= wanted, "a run of every partition", log)
         until(lambda: not world.instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)), "the end of all runs", log)
         yield world
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def test_the_worker_was_killed_and_its_run_was_begun_again(world: World) -> None:
@@ -194,8 +194,8 @@ def test_partitions_are_read_side_by_side_and_no_company_bears_more_than_it_can(
     for record in world.instance.get_run_records():
         assert record.start_time is not None
         assert record.end_time is not None
-        company = record.dagster_run.tags["dagster/partition/company"]
-        spans[company].append((record.start_time, record.end_time))
+        if company := record.dagster_run.tags.get("dagster/partition/company"):  # not that of the overview
+            spans[company].append((record.start_time, record.end_time))
     for of_company in spans.values():
         assert most_at_once(of_company) <= MOST_OF_A_COMPANY
     assert most_at_once([span for of_company in spans.values() for span in of_company]) > MOST_OF_A_COMPANY
@@ -223,6 +223,39 @@ def test_what_a_run_read_is_metadata_of_the_asset(world: World) -> None:
     streams = materialized.metadata["streams"]
     assert isinstance(streams, dg.TableMetadataValue)
     assert {record.data["stream"] for record in streams.records} == world.reads(run).keys()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_run_that_is_stopped_keeps_what_it_read(world: World) -> None:
+    before = len(world.runs(*VICTIM))
+    log = world.home / "log"
+    with stopped(SLOW):  # the company does not answer, so that the run cannot come to its end
+        local.backfill(world.port, [partition_key(*VICTIM)])
+        until(lambda: len(world.runs(*VICTIM)) > before, "the run", log)
+        run = world.runs(*VICTIM)[-1].dagster_run.run_id
+        until(lambda: "Beginning sync" in world.stderr(run), "a tap that reads", log)
+        terminate = "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }"
+        answer = local.graphql(world.port, terminate, run=run)
+        assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        until(lambda: world.runs(*VICTIM)[-1].dagster_run.is_finished, "the end of the run", log)
+    assert world.runs(*VICTIM)[-1].dagster_run.status == dg.DagsterRunStatus.CANCELED
+    outcomes = {outcome for (outcome,) in world.query("SELECT outcome FROM pipeline.reads WHERE run = %s", run)}
+    assert "not finished" in outcomes  # the tap was asked to end, and had the time to say how far it was
+
+
+@contextmanager
+def stopped(option: str) -> Iterator[None]:
+    """The sandbox with an option does not go on for as long as this lasts."""
+    (pid,) = (
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if option.encode() in (words := path.read_bytes().split(b"\0")) and b"python" in words[0]
+    )
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_each_company_is_shown_over_time_and_what_was_not_read_is_an_alert(world: World) -> None:
