@@ -88,8 +88,9 @@ class RetryPolicy:
         Returns:
             Whether others got their turn meanwhile, or somebody may soon.
         """
-        may_end = asked is None and limited_for < self.limit_window
-        return self.retries > 0 and (others_answered or may_end)
+        if not self.retries or asked == 0:  # It may be sent again at once: no limit that has to be waited out.
+            return False
+        return others_answered or (asked is None and limited_for < self.limit_window)
 
     def asked(self, header: str | None) -> float | None:
         """Read a ``Retry-After``.

@@ -128,6 +128,26 @@ def test_ten_requests_a_minute_are_enough_at_any_concurrency(
     assert 0 < limit.refused < 3 * 64
 
 
+@pytest.mark.parametrize(
+    ("asked", "others_answered", "limited_for", "expected"),
+    [
+        (None, False, 0.0, True),
+        (None, False, 119.0, True),
+        (None, False, 121.0, False),
+        (None, True, 121.0, True),
+        (60.0, True, 0.0, True),
+        (60.0, False, 0.0, False),
+        (0.0, True, 0.0, False),
+    ],
+)
+def test_which_429_uses_up_no_retry(
+    *, asked: float | None, others_answered: bool, limited_for: float, expected: bool
+) -> None:
+    given = {"asked": asked, "others_answered": others_answered, "limited_for": limited_for}
+    assert POLICY.waits_for_turn(**given) is expected  # type: ignore[arg-type]
+    assert RetryPolicy(retries=0).waits_for_turn(**given) is False  # type: ignore[arg-type]
+
+
 def test_a_limit_that_lasts_is_waited_out_though_there_are_few_retries(limited: Callable[[RateLimit], Sandbox]) -> None:
     limit = RateLimit(1, 1.5)
     client = client_for(limited(limit).base_url, policy=replace(FAST, retries=1))
