@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import socket
@@ -17,7 +18,10 @@ import pytest
 from tap_factorialhr import auth, token_endpoint
 from tap_factorialhr.auth import TOKEN_POLICY, UNUSED_POLICY
 from tap_factorialhr.errors import CredentialsError
-from tests.support.authentication import AT_ONCE, LOGIN, SECRETS, failure, make, prepared, read, rejecting
+from tap_factorialhr.http_session import Session
+from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
+from tap_factorialhr.token_endpoint import Refused, Renewed, TokenEndpoint, TryLater
+from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, SECRETS, failure, make, prepared, read, rejecting
 from tests.support.oauth_server import Fault, OAuthServer, serving
 
 if TYPE_CHECKING:
@@ -271,3 +275,161 @@ class TestLostAnswers:
         other.join()
         assert len(server.forms) == 1
         assert server.reads[-1]["Authorization"] == "Bearer access-1"
+
+
+ENDPOINT = "The token endpoint answered with"
+NOT_RENEWED = "The session could not be renewed: "
+WAS_LOST = (
+    ", and the answer to a token request was lost. The refresh token may have been used up. Run again; if it is "
+    f"refused: {LOG_IN_AGAIN}"
+)
+
+
+class TestWhatIsSaid:
+    """Word for word, since it is what a person has to go by."""
+
+    @pytest.mark.parametrize(
+        ("fault", "says"),
+        [
+            (
+                Fault(400, b'{"error": "invalid_grant"}'),
+                f"Factorial refused the refresh token: it was used before, or has run out. {LOG_IN_AGAIN}",
+            ),
+            *(
+                (fault, "Factorial refused client_id or client_secret. Check both against the OAuth application")
+                for fault in (
+                    Fault(401),
+                    Fault(400, b'{"error": "invalid_client"}'),
+                    Fault(400, b'{"error": "unauthorized_client"}'),
+                )
+            ),
+            (Fault(302), f"{ENDPOINT} HTTP 302, a redirect, which is not followed. Check base_url"),
+            (Fault(404), f"{ENDPOINT} HTTP 404. Check base_url: there is no token endpoint on that server"),
+            *(
+                (
+                    Fault(400, json.dumps({"error": code}).encode()),
+                    f"{ENDPOINT} HTTP 400 ({code}). Check base_url, client_id and client_secret. {LOG_IN_AGAIN}",
+                )
+                for code in ("invalid_request", "unsupported_grant_type", "invalid_scope")
+            ),
+            (
+                Fault(403, b'["invalid_request"]'),
+                f"{ENDPOINT} HTTP 403. Check base_url, client_id and client_secret. {LOG_IN_AGAIN}",
+            ),
+        ],
+    )
+    def test_of_a_refusal(self, server: OAuthServer, fault: Fault, says: str) -> None:
+        server.faults = [fault]
+        assert failure(make(LOGIN, server.url), server.url) == says
+
+    @pytest.mark.parametrize(
+        ("fault", "what"),
+        [
+            (Fault(503), "the token endpoint answered with HTTP 503"),
+            (Fault(200, b"[]"), "the token endpoint's answer holds no usable tokens"),
+            (Fault(200, b'{"access_token": "a", "token_type": "x y"}'), "the token endpoint's answer holds no usable"),
+            (Fault(200, b"x" * 100, cut=True), "the answer was cut off (ProtocolError)"),
+            (Fault(200, b" " * (3 << 20)), "the token endpoint's answer does not end"),
+        ],
+    )
+    def test_of_an_answer_that_is_lost(self, server: OAuthServer, fault: Fault, what: str) -> None:
+        server.faults = [fault, fault]
+        message = failure(make(LOGIN, server.url), server.url)
+        assert message.startswith(f"{NOT_RENEWED}{what}")
+        assert message.endswith(WAS_LOST)
+
+    def test_of_a_server_that_is_not_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        later = "Run again later; the tokens are as they were"
+        assert failure(make(LOGIN, url), url) == f"{NOT_RENEWED}there is no connection to the server. {later}"
+
+    def test_of_an_answer_that_does_not_come(self, server: OAuthServer) -> None:
+        server.faults = [Fault(silence=0.3), Fault(silence=0.3)]
+        message = failure(make(LOGIN, server.url, timeout=(2.0, 0.05)), server.url)
+        assert message == f"{NOT_RENEWED}the token endpoint's answer timed out{WAS_LOST}"
+
+    def test_of_what_is_tried_again(self, server: OAuthServer, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO, "tap_factorialhr.authenticators")
+        server.faults = [Fault(503)]
+        assert read(make(LOGIN, server.url), server.url) == 200
+        assert [message for message in caplog.messages if "session" in message] == [
+            "Renewing the session: the token endpoint answered with HTTP 503; trying again in 0.0 s",
+            "The session was renewed",
+        ]
+
+
+APPLICATION = OAuthSession("", client_id=CLIENT["client_id"], client_secret=CLIENT["client_secret"])
+
+
+class TestTheFirstTokens:
+    def endpoint(self, server: OAuthServer) -> TokenEndpoint:
+        session = Session(server.url, connections=1)
+        return TokenEndpoint(f"{server.url}/", session=session, timeout=(2.0, 2.0), policy=AT_ONCE)
+
+    @pytest.mark.parametrize("verifier", ["the-verifier", None])
+    def test_come_for_a_code(self, server: OAuthServer, verifier: str | None) -> None:
+        server.faults = [Fault(200, b'{"access_token": "access-1", "refresh_token": "refresh-1", "expires_in": 60}')]
+        outcome = self.endpoint(server).exchange(
+            APPLICATION, code="the-code", redirect_uri="http://127.0.0.1/back", verifier=verifier
+        )
+        assert isinstance(outcome, Renewed)
+        assert (outcome.session.access_token, outcome.session.refresh_token) == ("access-1", "refresh-1")
+        assert outcome.session.expires_in == 60
+        expected = {
+            "grant_type": "authorization_code",
+            "code": "the-code",
+            "redirect_uri": "http://127.0.0.1/back",
+            **CLIENT,
+        }
+        assert server.forms == [expected | ({"code_verifier": verifier} if verifier else {})]
+        assert server.token_headers[0]["Accept"] == "application/json"
+
+    def test_do_not_come_for_a_code_that_was_used(self, server: OAuthServer) -> None:
+        server.faults = [Fault(400, b'{"error": "invalid_grant"}')]
+        outcome = self.endpoint(server).exchange(
+            APPLICATION, code="the-code", redirect_uri="http://127.0.0.1/back", verifier=None
+        )
+        assert outcome == Refused(
+            "Factorial refused the code: it was used before, has run out, or belongs to another application or "
+            "redirect URI",
+            "Run login again; the redirect URI has to be the one that is registered",
+        )
+
+    @pytest.mark.parametrize(("headers", "seconds"), [((("Retry-After", "7"),), 7.0), ((), 15.0)])
+    def test_have_to_be_waited_for_where_there_were_too_many_requests(
+        self, server: OAuthServer, headers: tuple[tuple[str, str], ...], seconds: float
+    ) -> None:
+        server.faults = [Fault(429, headers=headers)]
+        outcome = self.endpoint(server).refresh(dataclasses.replace(APPLICATION, refresh_token="refresh-0"))
+        assert outcome == TryLater("the token endpoint answered with HTTP 429", seconds)
+
+
+class TestTheEndOfARun:
+    def test_begins_no_renewal(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        authenticator.settle(-1.0)
+        assert failure(authenticator, server.url) == "The run is over"
+        assert server.forms == []
+
+    def test_sees_one_that_is_under_way_to_its_end(self, server: OAuthServer) -> None:
+        authenticator = make(LOGIN, server.url)
+        server.faults = [Fault(200, b'{"access_token": "access-1", "refresh_token": "refresh-1"}', silence=0.2)]
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(authenticator.authenticate_request, prepared(f"{server.url}/x"))
+            while not server.forms:
+                time.sleep(0.005)
+            authenticator.settle(0.01)  # Too short: it is left to itself.
+            assert not sent.done()
+            authenticator.settle(10.0)
+            assert sent.result(10).headers["Authorization"] == "Bearer access-1"
+        assert failure(authenticator, server.url) == "The run is over"
+
+    def test_keeps_the_first_reason(self, server: OAuthServer) -> None:
+        server.number = 5
+        authenticator = make(LOGIN, server.url)
+        before = failure(authenticator, server.url)
+        authenticator.settle(1.0)
+        assert failure(authenticator, server.url) == before

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_factorialhr.errors import ConfigError, SessionError
-from tap_factorialhr.oauth_session import OAuthSession, digest
+from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession, digest
 from tap_factorialhr.session_document import KEYS
 from tap_factorialhr.session_store import SharedStore
 from tap_factorialhr.token_file import TokenFile
@@ -232,6 +232,105 @@ class TestBadPlaces:
         written(path, content())
         with filelock.FileLock(f"{path}.lock"), pytest.raises(SessionError, match="another process has held"):
             a_file(path, lock_seconds=0.1).open()
+
+
+MEND = "Mend it, or move it away and set refresh_token, client_id and client_secret to have it made anew"
+NOT_VISIBLE = "has something else than a string of visible characters"
+
+
+class TestWords:
+    """What is said of a file, word for word, since it is what a person has to go by."""
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            (
+                {"refresh_token": "", "client_id": " x", "client_secret": 5, "access_token": None, "token_type": "a b"},
+                f"{NOT_VISIBLE} in refresh_token, client_id, client_secret, access_token, token_type",
+            ),
+            ({"created_at": "yesterday"}, "has no ISO 8601 date and time in created_at"),
+            ({"expires_in": 0}, "has no number of seconds in expires_in"),
+            ({"target_url": 5}, "has no URL in target_url"),
+        ],
+    )
+    def test_of_a_value(self, path: Path, changes: dict[str, Any], says: str) -> None:
+        assert problem(written(path, content(**changes))) == f"token_file {path} {says}. {MEND}"
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            (b" ", "is empty"),
+            (b"x", "is not valid JSON"),
+            (b"[]", "holds JSON, but not an object"),
+            (b"{}", f"lacks {', '.join(KEYS)}"),
+        ],
+    )
+    def test_of_the_whole(self, path: Path, text: bytes, says: str) -> None:
+        path.write_bytes(text)
+        path.chmod(0o600)
+        assert problem(path) == f"token_file {path} {says}. {MEND}"
+
+    def test_of_another_server(self, path: Path) -> None:
+        assert problem(written(path, content(target_url="https://demo.example:8443/x"))) == (
+            f"token_file {path} belongs to the host demo.example, and base_url is {BASE_URL}. Keep each server's "
+            "session apart, or set base_url to the server it is for"
+        )
+
+    def test_of_no_file(self, path: Path) -> None:
+        says = f"token_file {path} does not exist, and there is no refresh_token to make it from. {LOG_IN_AGAIN}"
+        assert problem(path) == says
+
+    def test_of_a_link(self, path: Path) -> None:
+        path.symlink_to(path.with_name("elsewhere"))
+        says = "is a symbolic link, which is not followed. Name the file itself"
+        assert problem(path) == f"token_file {path} {says}"
+
+    def test_of_a_directory(self, path: Path) -> None:
+        path.mkdir()
+        assert problem(path) == f"token_file {path} is no regular file"
+
+    def test_of_far_too_much(self, path: Path) -> None:
+        path.write_bytes(b" " * (1 << 20) + b"{}")
+        path.chmod(0o600)
+        says = "is far too large for a session. Name another file, or move it away"
+        assert problem(path) == f"token_file {path} {says}"
+
+    def test_of_a_place_that_is_not_there(self, path: Path) -> None:
+        missing = path / "session.json"
+        assert problem(missing) == f"token_file {missing}: its directory must exist and be writable"
+
+    def test_of_a_lock_that_cannot_be_made(self, path: Path) -> None:
+        path.with_name("session.json.lock").mkdir()
+        assert problem(path, SETTINGS) == (
+            f"token_file {path}: the lock session.json.lock cannot be made there (Is a directory). The directory must "
+            "exist and be writable"
+        )
+
+    def test_of_a_lock_that_is_held(self, path: Path) -> None:
+        written(path, content())
+        with filelock.FileLock(f"{path}.lock"), pytest.raises(SessionError) as caught:
+            a_file(path, lock_seconds=0.1).open()
+        assert str(caught.value) == (
+            f"another process has held the lock {path}.lock for over 0 seconds. Wait for it or end it, then run again"
+        )
+
+    def test_of_no_room(self, path: Path) -> None:
+        written(path, content())
+        path.with_name("session.json.tmp").mkdir()
+        assert problem(path) == (
+            f"token_file {path} could not be written later on (Is a directory). Its directory must be writable, and "
+            "have room"
+        )
+
+    def test_of_no_path(self) -> None:
+        with pytest.raises(ConfigError, match=r"^token_file is not the path of a file$"):
+            TokenFile("x/", lock_seconds=1)
+
+    def test_of_a_file_that_was_open_to_others(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        written(path, content()).chmod(0o644)
+        a_file(path).open()
+        says = "was open to other users; it is now its owner's alone (mode 0600)"
+        assert caplog.messages == [f"token_file {path} {says}"]
 
 
 class TestPermissions:
