@@ -158,8 +158,13 @@ def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("error", [SlowError("no answer"), LargeError("too large")])
-def test_a_window_that_cannot_be_read_is_halved_and_those_that_follow_too(error: Exception, concurrency: int) -> None:
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(SlowError("no answer"), "no answer in time for"), (LargeError("too large"), "too large an answer for")],
+)
+def test_a_window_that_cannot_be_read_is_halved_and_those_that_follow_too(
+    error: Exception, says: str, concurrency: int, caplog: pytest.LogCaptureFixture
+) -> None:
     def answer(asked: dict[str, str]) -> Answer:
         first, last = (date.fromisoformat(asked[name]) for name in ("from", "to"))
         if (last - first).days >= 4:
@@ -177,6 +182,7 @@ def test_a_window_that_cannot_be_read_is_halved_and_those_that_follow_too(error:
     bookmarks = [part.bookmark for part, _, last in taken if last]
     assert bookmarks == sorted(bookmarks, key=str)
     assert bookmarks[-1] == "2026-01-20"
+    assert {*caplog.messages} == {f"s: {says} a window of days, halving it and those that follow"}
     if concurrency == 1:
         assert len(client.asked) - len(taken) <= 3  # What the first window taught is not learnt again.
 
@@ -207,12 +213,33 @@ def test_rows_that_do_not_say_whose_they_are_are_read_parent_by_parent(concurren
 def test_that_page_numbers_are_ignored_is_said_once_and_none_is_asked_for_again(
     filtered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "tap-factorialhr")
     client = FunctionClient(lambda asked: page_of({**asked, "page": "1"}, pages=10))
     with fetching(client, concurrency=1) as fetcher:
         walk = fetcher.walk("s", "id", [partition(one, filtered=filtered) for one in range(3)])
         assert ids_of(walk) == [str(one) for one in range(1, 11)] * 3
-    assert sum(record.levelname == "WARNING" for record in caplog.records) == (0 if filtered else 1)
+    says = "s: the server answers with the first page again, going on by cursor"
+    assert [(one.levelname, one.message) for one in caplog.records] == ([] if filtered else [("WARNING", says)])
     assert [one for one in client.asked if int(one.params.get("page", 1)) > 1] == client.asked[1 : 1 if filtered else 2]
+
+
+def test_that_rows_have_moved_is_told_to_those_who_look(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tap-factorialhr")
+    totals = iter([9])
+    client = FunctionClient(lambda asked: page_of(asked, pages=next(totals, 10)))
+    with fetching(client, concurrency=1) as fetcher:
+        assert ids_of(fetcher.walk("s", "id", [partition(1)]))[:10] == [str(one) for one in range(1, 11)]
+    says = "s: the last page cannot be told beforehand, going on by cursor"
+    assert [(one.levelname, one.message) for one in caplog.records] == [("INFO", says)]
+
+
+def test_pages_that_lead_nowhere_by_number_are_no_matter_of_the_setting() -> None:
+    client = FunctionClient(lambda asked: page_of({**asked, "page": "1", "after_id": "0"}, pages=2))
+    with (
+        fetching(client, concurrency=1) as fetcher,
+        pytest.raises(PagesError, match=r"^s: the server repeats a cursor; try again$"),
+    ):
+        ids_of(fetcher.walk("s", "id", [partition(1)]))
 
 
 @BOTH
