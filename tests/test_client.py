@@ -180,6 +180,15 @@ def test_a_limit_is_waited_out_in_turn(caplog: pytest.LogCaptureFixture) -> None
     assert client.retries == {"teams": 3}
 
 
+def test_a_limit_that_says_for_how_long_uses_up_a_retry() -> None:
+    policy = RetryPolicy(retries=2, first_wait=0.001, longest_wait=0.001, longest_asked=0.01)
+    with (
+        serving_bytes(answers(whole(429, b"", "Retry-After: 1"))) as url,
+        pytest.raises(RetriableError, match=r"^teams: HTTP 429, given up after 2 retries; try again later$"),
+    ):
+        get(url, policy=policy)
+
+
 def test_after_all_retries_it_says_how_many_there_were() -> None:
     with (
         serving_bytes(answers(whole(503))) as url,

@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from tap_factorialhr import auth, token_endpoint
 from tap_factorialhr.auth import TOKEN_POLICY, UNUSED_POLICY
 from tap_factorialhr.errors import CredentialsError
 from tap_factorialhr.http_session import Session
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
-from tap_factorialhr.token_endpoint import Refused, Renewed, TokenEndpoint, TryLater
+from tap_factorialhr.token_endpoint import Lost, Outcome, Refused, Renewed, TokenEndpoint, TryLater
 from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, SECRETS, failure, make, prepared, read, rejecting
 from tests.support.oauth_server import Fault, OAuthServer, serving
 
@@ -405,6 +406,48 @@ class TestTheFirstTokens:
         server.faults = [Fault(429, headers=headers)]
         outcome = self.endpoint(server).refresh(dataclasses.replace(APPLICATION, refresh_token="refresh-0"))
         assert outcome == TryLater("the token endpoint answered with HTTP 429", seconds)
+
+
+class Failing(requests.Session):
+    """Sends nothing, and fails as it is told to."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def post(self, *_: Any, **__: Any) -> requests.Response:
+        raise self.error
+
+
+NO_CONNECTION = TryLater("there is no connection to the server")
+CUT_OFF = Lost("the token endpoint's answer was cut off (ConnectionError)")
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (
+            requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"),
+            Refused(
+                "the server's TLS certificate was not accepted",
+                "Check base_url, and name the CA bundle if your network needs one of its own",
+            ),
+        ),
+        *(
+            (error("x"), Refused("the token endpoint's address is not usable", "Check base_url"))
+            for error in (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+        ),
+        (requests.ConnectTimeout(), NO_CONNECTION),
+        (requests.exceptions.ProxyError(), NO_CONNECTION),
+        (requests.ReadTimeout("x"), Lost("the token endpoint's answer timed out")),
+        (requests.ConnectionError(), CUT_OFF),
+        (requests.ConnectionError("x"), CUT_OFF),
+        (OSError(), Lost("the answer was cut off (OSError)")),
+    ],
+)
+def test_whether_the_server_may_have_seen_it_is_what_counts(error: Exception, outcome: Outcome) -> None:
+    endpoint = TokenEndpoint("https://a.example", session=Failing(error), timeout=(2.0, 2.0), policy=AT_ONCE)
+    assert endpoint.refresh(APPLICATION) == outcome
 
 
 class TestTheEndOfARun:

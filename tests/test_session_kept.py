@@ -6,20 +6,23 @@ import json
 import shutil
 import stat
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_factorialhr import auth
-from tap_factorialhr.errors import SessionError
+from tap_factorialhr import auth, session_store
+from tap_factorialhr.errors import ConfigError, PlaceLostError, SessionError
 from tap_factorialhr.oauth_session import OAuthSession, digest
+from tap_factorialhr.session_store import SharedStore
 from tap_factorialhr.token_endpoint import Outcome, TokenEndpoint
 from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, failure, make, prepared, read
 from tests.support.oauth_server import Fault, OAuthServer, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -224,3 +227,130 @@ class TestWithTokenFile:
         assert read(second, server.url) == 200
         assert read(first, server.url) == 200
         assert len(server.forms) == 2
+
+
+class Shelf:
+    """A place that is out of reach for a number of writes."""
+
+    name = "the shelf"
+
+    def __init__(self, *, lost: int = 0) -> None:
+        self.content: bytes | None = None
+        self.lost = lost
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def read(self) -> bytes | None:
+        return self.content
+
+    def room(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def write(self, content: bytes) -> None:
+        if self.lost:
+            self.lost -= 1
+            self.meanwhile()
+            raise PlaceLostError("the shelf is gone")
+        self.content = content
+
+    def kept(self) -> str:
+        token: str = json.loads(self.content or b"{}")["refresh_token"]
+        return token
+
+
+class Waits:
+    """A clock that only waiting moves."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def monotonic(self) -> float:
+        return 1000.0 + sum(self.slept)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    waits = Waits()
+    monkeypatch.setattr(session_store, "time", waits)
+    return waits
+
+
+def renewed(number: int) -> OAuthSession:
+    return OAuthSession(f"refresh-{number}", "client", "secret", access_token=f"access-{number}")
+
+
+class TestAPlaceThatIsLost:
+    def store(self, shelf: Shelf, lost: int) -> SharedStore:
+        store = SharedStore(shelf, base_url="https://api.example", settings=renewed(0))
+        store.open()
+        shelf.lost = lost
+        return store
+
+    def test_is_waited_for_and_gets_what_has_been_renewed(self, waits: Waits, caplog: pytest.LogCaptureFixture) -> None:
+        shelf = Shelf()
+        self.store(shelf, lost=3).save(renewed(1))
+        assert shelf.kept() == "refresh-1"
+        first = waits.slept[0]
+        assert waits.slept == [first, 2 * first, 4 * first]
+        seconds = session_store.KEEP_TRYING_SECONDS
+        assert caplog.messages == [f"the shelf is gone; trying again for {seconds:.0f} seconds"]
+
+    def test_is_given_up_in_the_end(self, waits: Waits) -> None:
+        shelf = Shelf()
+        with pytest.raises(PlaceLostError, match=r"^the shelf is gone$"):
+            self.store(shelf, lost=10_000).save(renewed(1))
+        assert shelf.kept() == "refresh-0"
+        longest = max(waits.slept)
+        assert waits.slept.count(longest) > 1
+        assert 0 <= sum(waits.slept) - session_store.KEEP_TRYING_SECONDS < longest
+
+    def test_keeps_the_other_login_that_it_holds_when_it_is_back(
+        self, waits: Waits, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf, other = Shelf(), Shelf()
+        self.store(other, lost=0).save(renewed(7))
+        store = self.store(shelf, lost=1)
+        shelf.meanwhile = lambda: vars(shelf).update(content=other.content)
+        store.save(renewed(1))
+        assert shelf.kept() == "refresh-7"
+        assert len(waits.slept) == 1
+        assert caplog.messages[1:] == ["the shelf is that of another login by now, and stays"]
+
+    def test_may_hold_what_was_written_already(self, waits: Waits, caplog: pytest.LogCaptureFixture) -> None:
+        shelf, other = Shelf(), Shelf()
+        self.store(other, lost=0).save(renewed(1))
+        store = self.store(shelf, lost=1)
+        shelf.meanwhile = lambda: vars(shelf).update(content=other.content)
+        store.save(renewed(1))
+        assert len(caplog.messages) == len(waits.slept) == 1
+
+
+class TestWhereASessionIsKept:
+    def test_what_a_login_brings_is_used_by_the_next_run(self, server: OAuthServer, tmp_path: Path) -> None:
+        config = {"token_file": str(tmp_path / "session.json"), **CLIENT}
+        store = auth.session_store(config, base_url=server.url, timeout=(2.0, 2.0))
+        with store.exclusive():
+            store.save(OAuthSession("refresh-0", CLIENT["client_id"], CLIENT["client_secret"]))
+        assert json.loads((tmp_path / "session.json").read_text())["target_url"] == server.url
+        assert read(make(config, server.url), server.url) == 200
+        assert server.forms[0]["refresh_token"] == "refresh-0"
+
+    @pytest.mark.parametrize(
+        ("config", "says"),
+        [
+            ({}, "neither token_file nor token_database is set: there is no place to keep the session in"),
+            (
+                {"token_file": "x", "token_database": "postgresql://x/y"},
+                "token_file and token_database are two places for one session. Leave one out",
+            ),
+        ],
+    )
+    def test_settings_that_name_no_place_are_an_error(self, config: dict[str, str], says: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            auth.session_store(config, base_url="https://api.example", timeout=(2.0, 2.0))
+        assert str(caught.value) == says

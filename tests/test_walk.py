@@ -154,6 +154,16 @@ def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
         ids_of(fetcher.walk("s", "id", [partition(1)]))
 
 
+def test_nor_can_it_be_left_out_where_others_are_there() -> None:
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked["part"] == "2":
+            raise UnavailableError("HTTP 403")
+        return page_of(asked, pages=1)
+
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher, pytest.raises(UnavailableError, match="HTTP 403"):
+        ids_of(fetcher.walk("s", "id", [partition(1), partition(2), partition(3)]))
+
+
 # What takes too long, or does not say whose it is
 
 
