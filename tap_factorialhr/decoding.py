@@ -24,6 +24,7 @@ LARGE = 4 * 1024 * 1024
 class _Large(msgspec.Struct):
     data: list[msgspec.Raw]
     meta: Any = None
+    errors: Any = None
 
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -85,7 +86,7 @@ def _packed(body: bytes | bytearray) -> dict[str, Any] | None:
             return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
         return None
-    return {"data": PackedRows(answer.data), "meta": answer.meta}
+    return {"data": PackedRows(answer.data), "meta": answer.meta, "errors": answer.errors}
 
 
 def decode(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)

@@ -24,25 +24,29 @@ class EnvelopeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PaginationMeta:
-    """The ``meta`` of an answer.
+    """The ``meta`` of an answer; whatever it leaves out, or says in a way that means nothing, is None.
 
     Attributes:
-        limit: Rows per page; None where the resource is not paginated.
-        total: Rows in all; None where the server does not say.
-        has_next_page: Whether there is a next page: the only sign that a read is not over.
-        has_previous_page: Whether there is a page before; None where the server does not say.
+        limit: Rows per page; None also where the resource is not paginated.
+        total: Rows in all.
+        has_next_page: Whether there is a next page.
+        has_previous_page: Whether there is a page before.
+        start_cursor: The cursor of the first row.
         end_cursor: The cursor of the last row.
+        is_unpaginated: Whether it says that all rows are in this one answer, by a limit of null.
     """
 
     limit: int | None = None
     total: int | None = None
-    has_next_page: bool = False
+    has_next_page: bool | None = None
     has_previous_page: bool | None = None
+    start_cursor: str | None = None
     end_cursor: str | None = None
+    is_unpaginated: bool = False
 
     @classmethod
     def from_response(cls, document: object) -> PaginationMeta:
-        """Read the meta of a decoded answer; what is missing or odd counts as not said.
+        """Read the meta of a decoded answer.
 
         Raises:
             EnvelopeError: The answer is not an envelope.
@@ -52,9 +56,11 @@ class PaginationMeta:
         return cls(
             limit=_count(meta.get("limit")),
             total=_count(meta.get("total")),
-            has_next_page=meta.get("has_next_page") is True,
+            has_next_page=_flag(meta.get("has_next_page")),
             has_previous_page=_flag(meta.get("has_previous_page")),
+            start_cursor=_cursor(meta.get("start_cursor")),
             end_cursor=_cursor(meta.get("end_cursor")),
+            is_unpaginated="limit" in meta and meta["limit"] is None,
         )
 
 
@@ -80,7 +86,7 @@ class Page:
             EnvelopeError: The answer is not an envelope, or its rows are not objects.
         """
         meta = PaginationMeta.from_response(document)
-        rows = _envelope(document).get("data") or []
+        rows = _envelope(document).get("data", [])
         if isinstance(rows, PackedRows | TypedRows) or (
             isinstance(rows, list) and all(row.__class__ is dict for row in rows)
         ):
@@ -112,8 +118,10 @@ def _number(value: object) -> int | None:
 def _envelope(document: object) -> Mapping[str, Any]:
     if not isinstance(document, Mapping):
         raise EnvelopeError("it is not an object")
-    # An empty result has been seen as {"errors": null}.
-    if "data" not in document and not ("errors" in document and document["errors"] is None):
+    if document.get("errors"):
+        raise EnvelopeError("it tells of errors")
+    # An empty result has been seen as exactly {"errors": null}.
+    if "data" not in document and document != {"errors": None}:
         raise EnvelopeError("it has no data")
     return document
 

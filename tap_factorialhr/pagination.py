@@ -74,8 +74,3 @@ class CursorPaginator:
         """
         limit = (("limit", str(self.page_size)),)
         return (*limit, ("after_id", cursor)) if cursor else limit
-
-    @staticmethod
-    def lookahead(cursor: str) -> Params:
-        """The parameters that ask for the one row after a cursor."""
-        return (("limit", "1"), ("after_id", cursor))

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,6 +71,14 @@ Flow = Generator[Request | Prefetch | Page, Page, None]
 Answer = Generator[Request, Page, Page | None]
 
 
+class Promise(Enum):
+    """What an answer says of rows after its own."""
+
+    MORE = auto()
+    NONE = auto()
+    UNSAID = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What is known of a listing before its first page.
@@ -78,6 +87,7 @@ class Listing:
         page_size: Rows asked for per page, at most 100.
         key: The field that tells rows apart, None where there is none.
         filtered: Whether it lists a part of all rows, which a row can enter anywhere when it is changed.
+        counts_rows: Whether total and limit count the rows of the listing, as they do but where it is known otherwise.
         side_by_side: How many pages can be asked for at the same time.
         note: Is told each time that page numbers turned out not to be trusted.
     """
@@ -85,6 +95,7 @@ class Listing:
     page_size: int
     key: str | None = "id"
     filtered: bool = False
+    counts_rows: bool = True
     side_by_side: int = 1
     note: Callable[[ShiftedPagesError], None] = lambda _: None
 
@@ -95,6 +106,29 @@ class Listing:
     def after(self, cursor: str | None) -> Request:
         """The request for the page after a cursor, the first one after none."""
         return Request(CursorPaginator(self.page_size).params(cursor))
+
+    def promise(self, page: Page, *, is_first: bool) -> Promise:
+        """Whether an answer promises more rows; a first page that contradicts itself does.
+
+        Args:
+            page: The answer.
+            is_first: Whether it is the first page of the listing, which its total can be held against. Of later ones
+                that is not certain, since a page may show fewer rows than it counts.
+
+        Raises:
+            PaginationError: It tells of rows and holds none.
+        """
+        meta, size = page.meta, len(page.rows)
+        if meta.has_next_page:
+            return Promise.MORE
+        total = meta.total if self.counts_rows and is_first else None
+        if total is not None and total > max(size, meta.limit or 0):
+            return Promise.MORE
+        if total and not size:
+            raise PaginationError("the server tells of rows and gives none")
+        if meta.has_next_page is False or meta.is_unpaginated or total is not None or size < self.page_size:
+            return Promise.NONE
+        return Promise.UNSAID
 
 
 def read(listing: Listing, *, by_number: bool) -> Flow:
@@ -134,32 +168,35 @@ def _if_answered(request: Request) -> Answer:
 # By cursor
 
 
-def _by_cursor(listing: Listing, resume: Resume | None = None) -> Flow:
+def _by_cursor(listing: Listing, resume: Resume | None = None, promise: Promise = Promise.MORE) -> Flow:
     """One page after the other, each from the last row of the one before.
 
     Args:
         listing: What to read.
-        resume: From where, when rows were promised from there on; None for a listing of which nothing is known.
+        resume: From where; None for a listing of which nothing is known.
+        promise: What has been said of rows from there on.
     """
     cursor, rows = resume or Resume()
+    promise = promise if resume else Promise.UNSAID
     pages, cursors, empty = set[int](), {cursor}, 0
     last: Trace | None = None
     while True:
         page = yield listing.after(cursor)
-        if last is None and not page.meta.has_next_page:
-            if resume:
+        before, promise = promise, listing.promise(page, is_first=cursor is None)
+        if last is None and promise is Promise.NONE:
+            if before is Promise.MORE:
                 check_rest(page, rows)
             yield page
             return
         trace = Trace.of(page, listing.key)
-        if last is not None and not trace.size:
+        if last is not None and not trace.size and before is Promise.MORE:
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
         if listing.key is not None and trace.keys:  # Rows without a key may be alike.
             if (fingerprint := hash(tuple(trace.keys))) in pages:
                 raise PaginationError("the server repeats a page")
             pages.add(fingerprint)
-        if not page.meta.has_next_page:
+        if promise is Promise.NONE:
             yield page
             return
         rows, last, cursor = rows + trace.size, trace, _next_cursor(page, cursors)
@@ -170,7 +207,11 @@ def _by_cursor(listing: Listing, resume: Resume | None = None) -> Flow:
 def _next_cursor(page: Page, before: set[str | None]) -> str:
     cursor = page.meta.end_cursor
     if cursor is None:
-        raise PaginationError("the server promises a next page and gives no cursor for it")
+        if page.meta.has_next_page:
+            raise PaginationError("the server promises a next page and gives no cursor for it")
+        raise PaginationError(
+            "the server leaves it in doubt whether there are more rows, and gives no cursor to ask with"
+        )
     if len(cursor) > _LONGEST_CURSOR:
         raise PaginationError(f"the server's cursor is longer than {_LONGEST_CURSOR} characters")
     if cursor in before:
@@ -185,7 +226,12 @@ def _by_number(listing: Listing) -> Flow:
     """The first page by number, which tells how the rest can be read."""
     first = yield listing.page(1)
     if not first.meta.has_next_page:
+        promise = listing.promise(first, is_first=True)
+        if promise is not Promise.NONE:
+            _next_cursor(first, set())
         yield first
+        if promise is not Promise.NONE:
+            yield from _by_cursor(listing, Resume(first.meta.end_cursor, len(first.rows)), promise)
         return
     trail = Trail(first, key=listing.key, page_size=listing.page_size)
     chains = Chains.of(trail, listing)
@@ -233,6 +279,15 @@ class Chains(NamedTuple):
         length = max(length, 2) if length <= _LONGEST_CHAIN else 2
         return cls(page_size, length, range(_SECOND, rest + 2, length))
 
+    def places(self, number: int, following: int) -> int:
+        """How many rows there can be up to a page of a chain.
+
+        Args:
+            number: The number of the page that the chain begins with.
+            following: How many pages of it come after that.
+        """
+        return number * self.page_size + following * (self.page_size + 1)
+
     def request(self, number: int) -> Request:
         """The request for a chain, by the number of its first page."""
         return Request(OffsetPaginator(self.page_size).params(number), self.length - 1)
@@ -254,6 +309,8 @@ def _overlap_checked(trail: Trail, chains: Chains) -> Flow:
             page = following
             yield page
         if not page.meta.has_next_page:
+            if page.meta.total is not None and page.meta.total > chains.places(number, len(first.following)):
+                raise trail.shifted("a page that is not the last one says that it is")
             return
         if len(first.following) < chains.length - 1:
             raise trail.shifted("the server does not give the page after a cursor")
@@ -304,6 +361,8 @@ def _page_after_page(listing: Listing, trail: Trail) -> Flow:
     for number in count(_SECOND):
         page = yield listing.page(number)
         trail.add(page)
+        if listing.promise(page, is_first=False) is Promise.UNSAID:
+            raise PaginationError("the server does not say whether there is a next page, and gives no cursor")
         if not page.meta.has_next_page:
             break
         yield page

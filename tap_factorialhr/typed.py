@@ -57,7 +57,7 @@ class TypedDecoder:
         fields = [(one.name, _type(one), None) for one in shaper.fields]
         left_out = [(name, Any, msgspec.UNSET) for name in shaper.left_out]
         row = msgspec.defstruct("Row", [*fields, *left_out], forbid_unknown_fields=True, gc=False)
-        answer = msgspec.defstruct("Answer", [("data", list[row]), ("meta", Any, None)])  # type: ignore[valid-type]
+        answer = msgspec.defstruct("Answer", [("data", list[row]), ("meta", Any, None), ("errors", Any, None)])  # type: ignore[valid-type]
         self._decoder = msgspec.json.Decoder(answer, float_hook=Decimal)
         self._misfits = 0
 
@@ -78,7 +78,7 @@ class TypedDecoder:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
                 pass
             else:
-                return {"data": TypedRows(answer.data), "meta": answer.meta}
+                return {"data": TypedRows(answer.data), "meta": answer.meta, "errors": answer.errors}
         plain = decode_answer(body)
         if isinstance(plain, dict) and plain.get("data"):  # Not one of the forms of an empty answer.
             self._misfits += 1

@@ -123,6 +123,8 @@ class PartitionWalk:
         self._fetcher = fetcher
         self._key = key
         self._by_number = (pagination or fetcher.pagination) == "offset"
+        # Where one way of asking is known to be the only one, it is because total and limit count something else.
+        self._counts_rows = pagination is None
         self._advice = "try again"
         if pagination is None and fetcher.pagination == "cursor":
             self._advice += ", or set pagination to offset"
@@ -219,6 +221,7 @@ class PartitionWalk:
             fetcher.page_size,
             self._key,
             partition.filtered,
+            counts_rows=self._counts_rows,
             side_by_side=fetcher.scheduler.concurrency,
             note=self._note,
         )

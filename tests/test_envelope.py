@@ -7,17 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from tap_factorialhr.decoding import PackedRows
+from tap_factorialhr.decoding import LARGE, PackedRows, decode_answer
 from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator, PaginationMeta
+from tap_factorialhr.records import Shaper
+from tap_factorialhr.typed import TypedDecoder
 
 
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({"data": [], "meta": {"limit": None}}, PaginationMeta()),
+        ({"data": [], "meta": {"limit": None}}, PaginationMeta(is_unpaginated=True)),
         ({"data": []}, PaginationMeta()),
-        ({"data": None, "meta": None}, PaginationMeta()),
+        ({"data": [], "meta": None}, PaginationMeta()),
         ({"errors": None}, PaginationMeta()),
         ({"data": [], "meta": {"total": "7", "limit": 100}}, PaginationMeta(limit=100, total=7)),
         ({"data": [], "meta": {"total": -1, "limit": True}}, PaginationMeta()),
@@ -25,23 +27,49 @@ from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator, Paginat
             {"data": [], "meta": {"has_next_page": True, "has_previous_page": False, "end_cursor": 12}},
             PaginationMeta(has_next_page=True, has_previous_page=False, end_cursor="12"),
         ),
+        (
+            {"data": [], "meta": {"start_cursor": "a", "has_next_page": False}},
+            PaginationMeta(None, None, False, None, "a"),
+        ),
         ({"data": [], "meta": {"end_cursor": "", "has_next_page": None}}, PaginationMeta()),
+        ({"data": [], "meta": {"has_next_page": "false"}}, PaginationMeta()),
     ],
 )
 def test_meta_reads_every_oddity(document: object, expected: PaginationMeta) -> None:
     assert PaginationMeta.from_response(document) == expected
 
 
-@pytest.mark.parametrize("document", [[], None, "x", 3, {}, {"meta": {}}, {"errors": {"errors": ["x"]}}])
-def test_what_is_no_envelope_is_an_error(document: object) -> None:
-    with pytest.raises(EnvelopeError):
-        Page.from_response(document)
+DECODERS = [decode_answer, TypedDecoder(Shaper({"type": "object", "properties": {"id": {"type": ["string", "null"]}}}))]
 
 
-@pytest.mark.parametrize("data", [{"id": 1}, "rows", [1], [None]])
-def test_rows_that_are_no_objects_are_an_error(data: object) -> None:
+@pytest.mark.parametrize("decode", DECODERS)
+@pytest.mark.parametrize("body", [b'{"errors": null}', b'{"data": []}', b'{"data": [], "errors": null, "meta": {}}'])
+def test_an_empty_result_is_a_list_or_exactly_the_one_odd_envelope(decode: Any, body: bytes) -> None:
+    assert len(Page.from_response(decode(body)).rows) == 0
+
+
+@pytest.mark.parametrize("decode", DECODERS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"null", b'"x"', b"3", b"{}", b'{"meta": {}}'),
+        *(b'{"data": null}', b'{"data": {}}', b'{"data": false}', b'{"data": ""}', b'{"data": 0}'),
+        *(b'{"data": {"id": "1"}}', b'{"data": "rows"}', b'{"data": [1]}', b'{"data": [null]}'),
+        *(b'{"errors": {"errors": ["x"]}}', b'{"errors": null, "meta": {}}', b'{"errors": null, "data": null}'),
+        b'{"data": [], "errors": {"errors": ["x"]}}',
+        b'{"data": [{"id": "1"}], "errors": ["the rest failed"]}',
+    ],
+)
+def test_what_is_no_envelope_or_a_partial_one_is_an_error(decode: Any, body: bytes) -> None:
     with pytest.raises(EnvelopeError):
-        Page.from_response({"data": data})
+        Page.from_response(decode(body))
+
+
+def test_a_large_answer_beside_errors_is_an_error() -> None:
+    body = b'{"data": [' + b",".join([b'{"id": "%0200d"}' % 1] * 25_000) + b'], "errors": ["x"]}'
+    assert len(body) > LARGE
+    with pytest.raises(EnvelopeError):
+        Page.from_response(decode_answer(body))
 
 
 # Which pages there are follows from the meta
@@ -72,7 +100,6 @@ def test_a_page_is_asked_for_by_its_number_or_by_the_cursor_before_it() -> None:
     assert OffsetPaginator(page_size=50).params(3) == (("page", "3"), ("limit", "50"))
     assert CursorPaginator(page_size=50).params(None) == (("limit", "50"),)
     assert CursorPaginator(page_size=50).params("abc") == (("limit", "50"), ("after_id", "abc"))
-    assert CursorPaginator.lookahead("abc") == (("limit", "1"), ("after_id", "abc"))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 6])

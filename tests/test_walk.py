@@ -140,7 +140,7 @@ def test_parents_that_are_gone_take_no_place_of_others() -> None:
             together.wait(timeout=10)  # Breaks where fewer come at the same time.
         return child(str(number))
 
-    with fetching(FunctionClient(answer), concurrency=4) as fetcher:
+    with fetching(FunctionClient(answer), concurrency=4, page_size=100) as fetcher:
         walk = fetcher.walk("s", "id", [chunk(number, number) for number in range(81)])
         assert len(ids_of(walk)) == 41
     assert walk.left_out == {"HTTP 404": 40}
@@ -209,7 +209,7 @@ def test_a_single_day_that_cannot_be_read_is_an_error() -> None:
 @BOTH
 def test_rows_that_do_not_say_whose_they_are_are_read_parent_by_parent(concurrency: int) -> None:
     client = FunctionClient(lambda _: {"data": [{"id": "1"}], "meta": {}})
-    with fetching(client, concurrency=concurrency) as fetcher:
+    with fetching(client, concurrency=concurrency, page_size=100) as fetcher:
         taken = list(fetcher.walk("s", "id", [chunk(1, 3)]))
     for part, page, _ in taken:
         part.complete(page.rows)

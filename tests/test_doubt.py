@@ -1,0 +1,141 @@
+"""Answers that leave it in doubt whether there are more rows: what is in doubt is asked, or is an error."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_factorialhr.consistency import PaginationError
+from tap_factorialhr.sandbox import Answer, Company, Sandbox
+from tests.support.shelf import Asked, Shelf, read_shelf
+from tests.support.tap import config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_factorialhr.sandbox import RequestRecord
+    from tests.support.tap import TapRunner
+
+BOTH = pytest.mark.parametrize("by_number", [True, False])
+
+ROWS = [str(one) for one in range(1, 26)]
+
+
+def twisted(twist: Callable[[dict[str, Any]], Any], only_first: bool = False) -> Shelf:
+    def change(answer: dict[str, Any], asked: Asked) -> None:
+        if not only_first or "after_id" not in asked:
+            twist(answer["meta"])
+
+    return Shelf(list(range(1, 26)), limit=10, twist=change)
+
+
+@BOTH
+@pytest.mark.parametrize("said", [None, "true", "false", 0, "", [], {}])
+def test_a_next_page_that_is_not_said_to_be_or_not_to_be_is_asked_for(said: object, by_number: bool) -> None:
+    shelf = twisted(lambda meta: meta.update(has_next_page=said))
+    assert read_shelf(shelf, by_number=by_number, side_by_side=8) == ROWS
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "left_out", [("has_next_page",), ("has_next_page", "total"), ("has_next_page", "limit", "total")]
+)
+@pytest.mark.parametrize("count", [10, 20, 25])
+def test_nor_is_one_of_which_nothing_is_said(left_out: tuple[str, ...], count: int, by_number: bool) -> None:
+    """Also where the last page is full, so that one more is asked for, which is empty."""
+    shelf = twisted(lambda meta: [meta.pop(name) for name in left_out])
+    shelf.ids = shelf.ids[:count]
+    assert read_shelf(shelf, by_number=by_number) == ROWS[:count]
+
+
+@BOTH
+def test_a_first_page_that_says_it_is_all_is_held_against_the_total(by_number: bool) -> None:
+    shelf = twisted(lambda meta: meta.update(has_next_page=False), only_first=True)
+    assert read_shelf(shelf, by_number=by_number) == ROWS
+
+
+@BOTH
+def test_a_total_that_the_rest_does_not_bear_out_is_an_error(by_number: bool) -> None:
+    shelf = twisted(lambda meta: meta.update(total=250, has_next_page=False))
+    shelf.ids = shelf.ids[:10]
+    with pytest.raises(PaginationError, match="promised a next page and gave none"):
+        read_shelf(shelf, by_number=by_number)
+
+
+@BOTH
+def test_where_total_and_limit_count_something_else_they_are_no_contradiction(by_number: bool) -> None:
+    shelf = twisted(lambda meta: meta.update(total=250))
+    shelf.ids = shelf.ids[:10]
+    assert read_shelf(shelf, by_number=by_number, counts_rows=False) == ROWS[:10]
+    assert len(shelf.asked) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("meta", [{}, {"total": 25}, {"total": 25, "limit": 10, "has_next_page": False}])
+def test_where_it_is_in_doubt_and_there_is_no_cursor_it_is_an_error(meta: dict[str, Any], by_number: bool) -> None:
+    def change(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"] = meta
+
+    with pytest.raises(PaginationError, match="leaves it in doubt whether there are more rows"):
+        read_shelf(Shelf(list(range(1, 26)), limit=10, twist=change), by_number=by_number)
+
+
+def test_of_the_last_of_pages_without_total_and_cursor_it_has_to_be_said_that_it_is() -> None:
+    def change(answer: dict[str, Any], asked: Asked) -> None:
+        answer["meta"] = {"has_next_page": True} if asked["page"] == "1" else {}
+
+    with pytest.raises(PaginationError, match="does not say whether there is a next page"):
+        read_shelf(Shelf(list(range(1, 26)), limit=10, twist=change))
+
+
+@BOTH
+def test_rows_that_are_told_of_and_not_given_are_an_error(by_number: bool) -> None:
+    shelf = Shelf([1, 2, 3], twist=lambda answer, _: answer.update(data=[]))
+    with pytest.raises(PaginationError, match="tells of rows and gives none"):
+        read_shelf(shelf, by_number=by_number)
+
+
+@BOTH
+@pytest.mark.parametrize("meta", [{}, {"limit": None}, {"limit": None, "total": 3}, {"has_next_page": False}])
+def test_what_is_short_or_whole_beyond_doubt_is_one_request(meta: dict[str, Any], by_number: bool) -> None:
+    shelf = Shelf([1, 2, 3], limit=10, twist=lambda answer, _: answer.update(meta=meta))
+    assert read_shelf(shelf, by_number=by_number) == ["1", "2", "3"]
+    assert len(shelf.asked) == 1
+
+
+@pytest.mark.parametrize("pages", [4, 12])
+def test_a_page_in_the_middle_that_says_it_is_the_last_is_not_believed(pages: int) -> None:
+    def change(answer: dict[str, Any], asked: Asked) -> None:
+        if asked.get("page") not in {None, "1"}:
+            answer["meta"]["has_next_page"] = False
+
+    shelf = Shelf(list(range(1, pages * 10 + 1)), limit=10, twist=change)
+    for filtered in (True, False):
+        found = read_shelf(shelf, filtered=filtered, side_by_side=8)
+        assert list(dict.fromkeys(found)) == [str(one) for one in shelf.ids]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"data": None, "meta": {}},
+        {"data": [], "errors": {"errors": ["Forbidden"]}},
+        {"data": [{"id": "1"}] * 100},
+        {"data": [{"id": "1"}] * 100, "meta": {"total": 250, "limit": 100}},
+        {"data": [], "meta": {"total": 250, "limit": 100, "has_next_page": False}},
+    ],
+)
+def test_no_table_is_emptied_by_an_answer_that_is_in_doubt(tap: TapRunner, answer: dict[str, Any]) -> None:
+    def partial(record: RequestRecord) -> Answer | None:
+        return Answer(body=json.dumps(answer).encode()) if record.resource == "teams/teams" else None
+
+    with Sandbox(Company(employees=2)) as sandbox:
+        sandbox.answer = partial
+        config = config_for(sandbox, max_retries=0)
+        run = tap(config, catalog=tap.catalog("teams", "locations_locations"))
+    assert run.code == 1
+    assert "teams" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not [message for message in run.of_type("ACTIVATE_VERSION") if message["stream"] == "teams"]
