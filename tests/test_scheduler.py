@@ -190,6 +190,9 @@ def test_any_flow_can_be_run() -> None:
         times = sent.count(request)
         if request == other and times == 1:
             assert is_dropped.wait(30)
+        elif request == other:
+            with scheduler._changed:  # The first answer comes before the second.
+                assert scheduler._changed.wait_for(lambda: scheduler._in_flight == 1, 30)
         return Page.from_response({"data": [{"id": times}], "meta": {}})
 
     sent: list[Request] = []
@@ -222,6 +225,29 @@ def test_what_threads_change_is_looked_at_under_the_lock_alone() -> None:
     scheduler.upcoming = [following]
     with scheduler.turn_of(current):
         assert len(list(current.jobs[0])) == 10
+    scheduler.close()
+
+
+def test_an_interruption_is_noticed_while_a_page_is_waited_for() -> None:
+    is_over = threading.Event()
+    looks = count()
+
+    def check() -> None:
+        if next(looks):
+            raise KeyboardInterrupt
+
+    def flow() -> Flow:
+        yield (yield Request(()))
+
+    def send(_: Request) -> Page:
+        is_over.wait(30)
+        return Page.from_response({"data": []})
+
+    scheduler = Scheduler(1, check)
+    source = OneJob(Job(scheduler, flow(), send, 1))
+    with scheduler.turn_of(source), pytest.raises(KeyboardInterrupt):
+        next(iter(source.jobs[0]))
+    is_over.set()
     scheduler.close()
 
 

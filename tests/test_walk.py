@@ -13,9 +13,11 @@ from tap_factorialhr.client import LargeError, RejectedError, SlowError, Unavail
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
 from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, partition
+from tests.support.shelf import Shelf
 
 if TYPE_CHECKING:
-    from tests.support.partitions import Answer
+    from tap_factorialhr.envelope import Page
+    from tests.support.partitions import Answer, Asked
 
 PARENTS = Parents(resource="a/parents", parameter="parent[]", field="parent_id", chunk=80)
 WINDOWS = Windows(start="from", end="to")
@@ -30,6 +32,17 @@ def child(parent: str) -> Answer:
 def chunk(first: int, last: int, **more: Any) -> Partition:
     keys = tuple(map(str, range(first, last + 1)))
     return Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, keys),), filtered=True, **more)
+
+
+class ShelfClient(FunctionClient):
+    """Answers as a listing does that has both ways of paging."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        super().__init__(lambda _: {})
+        self.shelf = shelf
+
+    def respond(self, asked: Asked) -> Page:
+        return self.shelf.get(tuple(one for one in asked.params.items() if one[0] != "part"))
 
 
 class Refusing(FunctionClient):
@@ -66,6 +79,25 @@ def test_partitions_come_in_order_and_each_with_its_end(concurrency: int) -> Non
         ("3", "2", False),
         ("3", "3", True),
     ]
+
+
+def test_a_listing_of_many_pages_is_read_in_chains_side_by_side(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tap-factorialhr")
+    shelf = Shelf(list(range(1, 61)), limit=5)
+    with fetching(ShelfClient(shelf), concurrency=4, page_size=5) as fetcher:
+        assert ids_of(fetcher.walk("s", "id", [partition(1, filtered=True)])) == [str(one) for one in shelf.ids]
+    assert caplog.messages == []
+    assert {"page", "after_id"} <= {name for asked in shelf.asked for name in asked}
+    assert len(shelf.asked) <= 60 / 5 + 3
+
+
+def test_a_chain_ends_where_the_listing_does() -> None:
+    """Rows have gone since the first page said how many there are: the cursor of the last row is not followed."""
+    shelf = Shelf(list(range(1, 61)), limit=5)
+    shelf.change = lambda request: vars(shelf).update(ids=shelf.ids[:32]) if request == 2 else None
+    with fetching(ShelfClient(shelf), concurrency=4, page_size=5) as fetcher:
+        found = ids_of(fetcher.walk("s", "id", [partition(1, filtered=True)]))
+    assert found == [str(one) for one in range(1, 33)]
 
 
 def test_an_empty_partition_is_a_page_without_rows() -> None:
