@@ -1,4 +1,4 @@
-"""What is measured of the tap alone: many small streams, and memory over the number of rows."""
+"""What is measured of the tap alone: many small streams, children of many parents, memory over the number of rows."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EMPLOYEES, LATENCY = 8, 0.1
 CONCURRENCIES = (8, 1)
+PARENTS, CHILD_LATENCY, CHILDREN = 100, 0.02, "timeoff_policy_timelines"
 ROWS = (10_000, 100_000, 1_000_000)
 
 
@@ -41,6 +42,32 @@ def _read_company(company: Company, streams: Streams, folder: Path) -> None:
     streams.records = count_records(output)
     with output.open("rb") as lines:
         streams.streams = sum(line.startswith(b'{"type":"SCHEMA"') for line in lines)
+    streams.requests = record.requests
+    streams.most_at_once = max(streams.most_at_once, record.most_at_once)
+    streams.seconds.append(round(finished.ended - record.first, 4))
+    streams.wall.append(round(finished.wall, 4))
+
+
+def children(pages: Pages, folder: Path, *, quick: bool) -> list[Streams]:
+    """The children of many parents, asked for one parent at a time, each two pages."""
+    found = [Streams(concurrency, CHILD_LATENCY, 1, 0, 0) for concurrency in CONCURRENCIES]
+    for _ in range(1 if quick else 3):
+        for streams in found:
+            _read_children(pages, streams, folder)
+            print(f"children, concurrency {streams.concurrency}: {streams.seconds[-1]:.2f} s", flush=True)
+    return found
+
+
+def _read_children(pages: Pages, streams: Streams, folder: Path) -> None:
+    pages.set(PARENTS, CHILD_LATENCY)
+    output = folder / "output.jsonl"
+    settings = {"base_url": pages.address, "api_key": API_KEY, "concurrency": streams.concurrency}
+    finished = run(tap_command(folder, settings, CHILDREN), output)
+    record = pages.record
+    streams.records = count_records(output)
+    output.unlink()
+    if streams.records != PARENTS * 2 * PAGE_SIZE or record.first is None:
+        raise FailedError(f"{streams.records} children of {PARENTS} parents")
     streams.requests = record.requests
     streams.most_at_once = max(streams.most_at_once, record.most_at_once)
     streams.seconds.append(round(finished.ended - record.first, 4))

@@ -47,6 +47,8 @@ def lines(results: Results) -> Iterator[str]:
         yield from _privacy(results.privacy)
     if results.streams:
         yield from _streams(results.streams)
+    if results.children:
+        yield from _children(results.children)
     if results.memory:
         yield from _memory(results.memory)
     if results.postgres:
@@ -157,14 +159,32 @@ def _privacy(readings: list[Reading]) -> Iterator[str]:
 
 
 def _streams(found: list[Streams]) -> Iterator[str]:
-    beside, after = sorted(found, key=lambda streams: -streams.concurrency)
+    one = found[0]
     yield "### Many small streams"
     yield ""
+    yield f"All {one.streams} streams of a small company, {one.records:,} records, {_latency(one)}."
+    yield ""
+    yield from _concurrencies(found)
+
+
+def _children(found: list[Streams]) -> Iterator[str]:
+    one = found[0]
+    yield "### Children of many parents"
+    yield ""
     yield (
-        f"All {beside.streams} streams of a small company, {beside.records:,} records, "
-        f"at {beside.latency * 1000:.0f} ms a request."
+        f"A stream that is asked for one parent at a time, of 100 parents: {one.records:,} rows, "
+        f"two pages of each parent, {_latency(one)}."
     )
     yield ""
+    yield from _concurrencies(found)
+
+
+def _latency(streams: Streams) -> str:
+    return f"at {streams.latency * 1000:.0f} ms a request"
+
+
+def _concurrencies(found: list[Streams]) -> Iterator[str]:
+    beside, after = sorted(found, key=lambda streams: -streams.concurrency)
     yield from table(
         ("concurrency", "requests", "most at once", "first request to end", "whole process"),
         (

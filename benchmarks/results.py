@@ -51,7 +51,7 @@ class Reading(msgspec.Struct):
 
 
 class Streams(msgspec.Struct):
-    """All streams of a small company, with one concurrency."""
+    """Some streams of the tap, with one concurrency."""
 
     concurrency: int
     latency: float
@@ -106,6 +106,7 @@ class Results(msgspec.Struct):
     readers: list[Reading] = []
     privacy: list[Reading] = []
     streams: list[Streams] = []
+    children: list[Streams] = []
     memory: list[Memory] = []
     postgres: list[EndToEnd] = []
     failures: dict[str, str] = {}

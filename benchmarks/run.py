@@ -20,7 +20,7 @@ from benchmarks.results import Results
 from benchmarks.serving import Pages
 from scripts.meltano import NotInstalledError
 
-PARTS = ("readers", "privacy", "streams", "memory", "postgres")
+PARTS = ("readers", "privacy", "streams", "children", "memory", "postgres")
 
 
 def main() -> int:
@@ -67,6 +67,8 @@ def _measure(part: str, results: Results, pages: Pages, folder: Path, *, quick: 
             results.privacy = privacy.measure(pages, folder, quick=quick)
         case "streams":
             results.streams = parts.small_streams(folder, quick=quick)
+        case "children":
+            results.children = parts.children(pages, folder, quick=quick)
         case "memory":
             results.memory = parts.memory(pages, folder, quick=quick)
         case _:

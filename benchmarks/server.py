@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 EMPLOYEES = "employees/employees"
+CHILDREN = "timeoff/policy_timelines"
+"""Rows that hang off employees, asked for one employee at a time: two pages of each."""
 TEXT_IDS_SINCE = "2026-07-01"
 DIFFERENT = 20_000
 MOST = 100
@@ -56,6 +58,8 @@ class Server:
         path = scope["path"].split("/")
         if path[-2:] == EMPLOYEES.split("/"):
             await self._employees(path, asked, send)
+        elif path[-2:] == CHILDREN.split("/"):
+            await self._children(asked, send)
         elif path[-1] == "setting":
             self._set(int(asked["rows"]), float(asked["latency"]))
             await _answer(send, b"{}")
@@ -76,11 +80,21 @@ class Server:
 
     async def _employees(self, path: list[str], asked: dict[str, str], send: Send) -> None:
         self._note(self.record)
-        limit = min(int(asked.get("limit", MOST)), MOST)
-        start = int(asked["after_id"]) if "after_id" in asked else (int(asked.get("page", 1)) - 1) * limit
+        start, limit = _place(asked)
         if self.latency:
             await asyncio.sleep(self.latency)
         await _answer(send, self._ready(start, limit, integers=path[-4] < TEXT_IDS_SINCE))
+        self._at_once -= 1
+
+    async def _children(self, asked: dict[str, str], send: Send) -> None:
+        self._note(self.record)
+        start, limit = _place(asked)
+        parent = int(asked["employee_id"])
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        stop = min(start + limit, 2 * MOST)
+        rows = [{"id": f"{parent}{place:04}", "employee_id": str(parent)} for place in range(start, stop)]
+        await _answer(send, msgspec.json.encode({"data": rows, "meta": _meta(start, stop, limit, 2 * MOST)}))
         self._at_once -= 1
 
     def _note(self, record: Record) -> None:
@@ -95,15 +109,25 @@ class Server:
         rests = self._rests[integers]
         row = b'{"id":%d,%b' if integers else b'{"id":"%d",%b'
         rows = b",".join(row % (FIRST_ID + place, rests[place % DIFFERENT]) for place in range(start, stop))
-        meta = {
-            "limit": limit,
-            "total": self.rows,
-            "has_next_page": stop < self.rows,
-            "has_previous_page": start > 0,
-            "start_cursor": str(start),
-            "end_cursor": str(stop),
-        }
+        meta = _meta(start, stop, limit, self.rows)
         return b'{"data":[' + rows + b'],"meta":' + msgspec.json.encode(meta) + b"}"
+
+
+def _place(asked: dict[str, str]) -> tuple[int, int]:
+    """Where a page begins, and how many rows it may have."""
+    limit = min(int(asked.get("limit", MOST)), MOST)
+    return int(asked["after_id"]) if "after_id" in asked else (int(asked.get("page", 1)) - 1) * limit, limit
+
+
+def _meta(start: int, stop: int, limit: int, total: int) -> dict[str, Any]:
+    return {
+        "limit": limit,
+        "total": total,
+        "has_next_page": stop < total,
+        "has_previous_page": start > 0,
+        "start_cursor": str(start),
+        "end_cursor": str(stop),
+    }
 
 
 def _rests(*, integers: bool) -> list[bytes]:
