@@ -7,6 +7,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+import urllib3
 
 from tap_factorialhr import client as client_module
 from tap_factorialhr.client import (
@@ -159,12 +161,13 @@ def test_a_body_that_stops_is_no_answer_in_time() -> None:
 
 
 def test_what_fails_is_sent_again_and_each_time_is_said_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    with serving_bytes(answers(whole(503), whole(500), whole(200, GOOD))) as url:
-        client = client_for(url, policy=AT_ONCE)
+    caplog.set_level(logging.INFO)
+    policy = RetryPolicy(retries=2, first_wait=0.001, longest_wait=0.001, longest_asked=0.2)
+    with serving_bytes(answers(whole(503, b"", "Retry-After: 9"), whole(500), whole(200, GOOD))) as url:
+        client = client_for(url, policy=policy)
         assert len(client.get("teams", "teams/teams", ()).rows) == 1
     assert caplog.messages == [
-        "teams: HTTP 503, trying again in 0.0 s (1 of 2)",
+        "teams: HTTP 503, trying again in 0.2 s (1 of 2)",
         "teams: HTTP 500, trying again in 0.0 s (2 of 2)",
     ]
     assert client.requests == {"teams": 3}
@@ -240,3 +243,53 @@ def test_an_answer_of_too_many_values_is_not_taken_in(
         "teams: an answer holds more than 4 objects or 3 values, which the tap does not take in; use smaller windows "
         "(window_days)"
     )
+
+
+def test_an_answer_may_be_large_and_no_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "LARGE_TURN", 1 << 10)
+    monkeypatch.setattr(client_module, "LARGEST_BODY", 1 << 20)
+    fits, does_not = (GOOD + b" " * size for size in ((1 << 20) - len(GOOD), 1 << 20))
+    with serving_bytes(answers(whole(200, GOOD), whole(200, fits), whole(200, does_not))) as url:
+        client = client_for(url)
+        for _ in range(2):
+            assert len(client.get("teams", "teams/teams", ()).rows) == 1
+        with pytest.raises(LargeError) as caught:
+            client.get("teams", "teams/teams", ())
+    assert str(caught.value) == (
+        "teams: an answer is larger than 1 MiB, which the tap does not take in; use smaller windows (window_days)"
+    )
+
+
+class Failing(requests.Session):
+    """Sends nothing, and fails as it is told to."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def send(self, *_: Any, **__: Any) -> requests.Response:
+        raise self.error
+
+
+CERTIFICATE = "teams: the server's TLS certificate could not be verified; check base_url, or name your CA in ca_bundle"
+IN_TIME = "teams: no answer in time; raise request_timeout, or try again later"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), FactorialError, CERTIFICATE),
+        (requests.exceptions.SSLError("EOF"), RetriableError, f"teams: the TLS connection failed{GIVEN_UP}"),
+        (requests.exceptions.ReadTimeout(), SlowError, IN_TIME),
+        (urllib3.exceptions.TimeoutError(), SlowError, IN_TIME),
+        (requests.exceptions.ConnectionError("Read TIMED OUT."), SlowError, IN_TIME),
+        (requests.exceptions.ConnectionError("reset"), RetriableError, f"teams: the connection failed{GIVEN_UP}"),
+        (requests.exceptions.ChunkedEncodingError(), RetriableError, f"teams: the connection broke{GIVEN_UP}"),
+        (urllib3.exceptions.ProtocolError(), RetriableError, f"teams: the connection broke{GIVEN_UP}"),
+    ],
+)
+def test_a_connection_that_fails_is_said_in_one_line(error: Exception, kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind) as caught:
+        get("https://api.example", session=Failing(error))
+    assert type(caught.value) is kind
+    assert str(caught.value) == says
