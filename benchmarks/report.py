@@ -225,16 +225,13 @@ def _postgres(found: list[EndToEnd]) -> Iterator[str]:
     )
     yield ""
     yield from table(
-        ("rows", "`meltano run`", "dlt", "dlt takes", "`meltano run` again", "dlt again", "dlt takes"),
+        ("rows", "rounds", "`meltano run`", "dlt", "dlt takes", "`meltano run` again", "dlt again", "dlt takes"),
         (
             (
                 f"{one.rows:,}",
-                f"{median(one.wall):.1f} s",
-                f"{median(one.dlt):.1f} s",
-                f"{median(one.dlt) / median(one.wall):.1f} times as long",
-                f"{median(one.again):.1f} s",
-                f"{median(one.dlt_again):.1f} s",
-                f"{median(one.dlt_again) / median(one.again):.1f} times as long",
+                str(len(one.wall)),
+                *_side_by_side(one.wall, one.dlt),
+                *_side_by_side(one.again, one.dlt_again),
             )
             for one in found
         ),
@@ -245,15 +242,20 @@ def _postgres(found: list[EndToEnd]) -> Iterator[str]:
     yield from table(
         ("rows", "the tap", "the loader", "Meltano", "the tap alone, to nowhere, whole process"),
         (
-            (
-                f"{one.rows:,}",
-                *(f"{median(used):.1f}" for used in (one.tap_cpu, one.loader_cpu, one.meltano_cpu)),
-                f"{median(one.tap_alone):.1f} s",
-            )
+            (f"{one.rows:,}", *map(_seconds, (one.tap_cpu, one.loader_cpu, one.meltano_cpu, one.tap_alone)))
             for one in found
         ),
     )
     yield ""
+
+
+def _side_by_side(ours: list[float], theirs: list[float]) -> tuple[str, str, str]:
+    ratio = f"{median(theirs) / median(ours):.1f} times as long" if ours and theirs else ""
+    return _seconds(ours), _seconds(theirs), ratio
+
+
+def _seconds(measured: list[float]) -> str:
+    return f"{median(measured):.1f} s" if measured else ""
 
 
 if __name__ == "__main__":
