@@ -67,6 +67,10 @@ def test_without_total_or_limit_one_page_more_is_all_that_is_known(missing: str)
     assert first.pages == 2
 
 
+def test_a_first_page_that_promises_no_other_is_all_that_is_known() -> None:
+    assert trail(1, 2, 3, last=True).pages == 1
+
+
 def test_without_a_cursor_it_would_begin_again() -> None:
     assert trail(1, 2, 3, end_cursor=None).sure == Resume(None, 0)
 

@@ -126,6 +126,11 @@ class TestRefresh:
         rejecting(flow)
         assert [form["refresh_token"] for form in server.forms] == ["refresh-0", "refresh-0"]
 
+    def test_a_token_may_be_of_another_type(self, server: OAuthServer) -> None:
+        server.extra = {"token_type": "MAC"}
+        request = make(LOGIN, server.url).authenticate_request(prepared(f"{server.url}/x"))
+        assert request.headers["Authorization"] == "MAC access-1"
+
     def test_a_netrc_does_not_count(self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))

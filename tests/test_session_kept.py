@@ -286,7 +286,7 @@ def renewed(number: int) -> OAuthSession:
 
 class TestAPlaceThatIsLost:
     def store(self, shelf: Shelf, lost: int) -> SharedStore:
-        store = SharedStore(shelf, base_url="https://api.example", settings=renewed(0))
+        store = SharedStore(shelf, base_url="https://api.example/", settings=renewed(0))
         store.open()
         shelf.lost = lost
         return store
@@ -295,6 +295,7 @@ class TestAPlaceThatIsLost:
         shelf = Shelf()
         self.store(shelf, lost=3).save(renewed(1))
         assert shelf.kept() == "refresh-1"
+        assert json.loads(shelf.content or b"")["target_url"] == "https://api.example"
         first = waits.slept[0]
         assert waits.slept == [first, 2 * first, 4 * first]
         seconds = session_store.KEEP_TRYING_SECONDS
