@@ -181,6 +181,15 @@ def test_fields_come_in_the_schemas_order_and_missing_ones_are_null() -> None:
     assert record == dict.fromkeys(FIELDS) | {"name": "a", "id": "1"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"), [("integer", [1, 2, 10**20]), ("number", [1, 2.5]), ("boolean", [True, False])]
+)
+def test_a_list_keeps_what_is_right_in_it(kind: str, values: list[Any]) -> None:
+    shape = Shaper({"properties": {"list": one("array", items=one(kind))}})
+    assert shape({"list": values}) == {"list": values}
+    assert not shape.unreadable
+
+
 def test_a_complete_row_in_the_schemas_order_is_not_the_record_itself() -> None:
     row = dict.fromkeys(FIELDS) | {"name": "a"}
     record = Shaper(SCHEMA)(row)
