@@ -88,6 +88,7 @@ def test_a_listing_of_many_pages_is_read_in_chains_side_by_side(caplog: pytest.L
         assert ids_of(fetcher.walk("s", "id", [partition(1, filtered=True)])) == [str(one) for one in shelf.ids]
     assert caplog.messages == []
     assert {"page", "after_id"} <= {name for asked in shelf.asked for name in asked}
+    assert sum("page" in asked for asked in shelf.asked) > 2
     assert len(shelf.asked) <= 60 / 5 + 3
 
 
