@@ -32,6 +32,7 @@ from tap_factorialhr.envelope import Page
 from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator
 
 if TYPE_CHECKING:
+    from tap_factorialhr.envelope import PaginationMeta
     from tap_factorialhr.openapi import Params
 
 _LONGEST_CURSOR = 4096
@@ -107,13 +108,14 @@ class Listing:
         """The request for the page after a cursor, the first one after none."""
         return Request(CursorPaginator(self.page_size).params(cursor))
 
-    def promise(self, page: Page, *, is_first: bool) -> Promise:
-        """Whether an answer promises more rows; a first page that contradicts itself does.
+    def promise(self, page: Page, *, is_first: bool, places: int | None = None) -> Promise:
+        """Whether an answer promises more rows; a page that contradicts itself does, or leaves it in doubt.
 
         Args:
             page: The answer.
             is_first: Whether it is the first page of the listing, which its total can be held against. Of later ones
                 that is not certain, since a page may show fewer rows than it counts.
+            places: How many rows the pages before it count at the least, where that is known.
 
         Raises:
             PaginationError: It tells of rows and holds none.
@@ -126,9 +128,18 @@ class Listing:
             return Promise.MORE
         if total and not size:
             raise PaginationError("the server tells of rows and gives none")
+        if (
+            size
+            and meta.end_cursor
+            and self._counts_more(meta, places + max(size, meta.limit or 0) if places else None)
+        ):
+            return Promise.UNSAID  # Asking once more costs a request, taking it for the last page could cost rows.
         if meta.has_next_page is False or meta.is_unpaginated or total is not None or size < self.page_size:
             return Promise.NONE
         return Promise.UNSAID
+
+    def _counts_more(self, meta: PaginationMeta, places: int | None) -> bool:
+        return bool(self.counts_rows and places and meta.limit and meta.total is not None and meta.total > places)
 
 
 def read(listing: Listing, *, by_number: bool) -> Flow:
@@ -178,11 +189,11 @@ def _by_cursor(listing: Listing, resume: Resume | None = None, promise: Promise 
     """
     cursor, rows = resume or Resume()
     promise = promise if resume else Promise.UNSAID
-    pages, cursors, empty = set[int](), {cursor}, 0
+    pages, cursors, empty, places = set[int](), {cursor}, 0, rows
     last: Trace | None = None
     while True:
         page = yield listing.after(cursor)
-        before, promise = promise, listing.promise(page, is_first=cursor is None)
+        before, promise = promise, listing.promise(page, is_first=cursor is None, places=places)
         if last is None and promise is Promise.NONE:
             if before is Promise.MORE:
                 check_rest(page, rows)
@@ -201,6 +212,7 @@ def _by_cursor(listing: Listing, resume: Resume | None = None, promise: Promise 
             return
         rows, last, cursor = rows + trace.size, trace, _next_cursor(page, cursors)
         cursors.add(cursor)
+        places += max(trace.size, trace.meta.limit or 0)
         yield page
 
 

@@ -57,6 +57,21 @@ def test_a_first_page_that_says_it_is_all_is_held_against_the_total(by_number: b
 
 
 @BOTH
+@pytest.mark.parametrize("filtered", [True, False])
+def test_so_is_a_later_page_that_says_it_is_the_last(by_number: bool, filtered: bool) -> None:
+    """One request more finds out: here every page says so, and there are four."""
+    shelf = twisted(lambda meta: meta.update(has_next_page=False))
+    shelf.ids = list(range(1, 36))
+    assert read_shelf(shelf, by_number=by_number, filtered=filtered) == [str(one) for one in shelf.ids]
+
+
+@BOTH
+def test_a_total_that_counts_rows_which_are_not_shown_is_borne_out_by_an_empty_answer(by_number: bool) -> None:
+    shelf = twisted(lambda meta: meta.update(total=250))
+    assert read_shelf(shelf, by_number=by_number) == ROWS
+
+
+@BOTH
 def test_a_total_that_the_rest_does_not_bear_out_is_an_error(by_number: bool) -> None:
     shelf = twisted(lambda meta: meta.update(total=250, has_next_page=False))
     shelf.ids = shelf.ids[:10]
