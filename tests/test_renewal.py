@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError
 
 from tap_factorialhr import auth, token_endpoint
 from tap_factorialhr.auth import TOKEN_POLICY, UNUSED_POLICY
@@ -22,6 +25,7 @@ from tap_factorialhr.errors import CredentialsError
 from tap_factorialhr.http_session import Session
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
 from tap_factorialhr.token_endpoint import Lost, Outcome, Refused, Renewed, TokenEndpoint, TryLater
+from tap_factorialhr.watchdog import TunnelError
 from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, SECRETS, failure, make, prepared, read, rejecting
 from tests.support.oauth_server import Fault, OAuthServer, serving
 
@@ -424,6 +428,12 @@ class Failing(requests.Session):
         raise self.error
 
 
+def refused_by_a_proxy(status: int) -> requests.exceptions.ProxyError:
+    error = TunnelError(HTTPConnection("proxy.example"), "the proxy makes no tunnel")
+    error.status = status
+    return requests.exceptions.ProxyError(MaxRetryError(HTTPConnectionPool("a.example"), "/", error))
+
+
 NO_CONNECTION = TryLater("there is no connection to the server")
 CUT_OFF = Lost("the token endpoint's answer was cut off (ConnectionError)")
 
@@ -444,6 +454,11 @@ CUT_OFF = Lost("the token endpoint's answer was cut off (ConnectionError)")
         ),
         (requests.ConnectTimeout(), NO_CONNECTION),
         (requests.exceptions.ProxyError(), NO_CONNECTION),
+        (refused_by_a_proxy(503), NO_CONNECTION),
+        (
+            refused_by_a_proxy(407),
+            Refused("the proxy wants a login (HTTP 407)", "Put user and password into HTTPS_PROXY"),
+        ),
         (requests.ReadTimeout("x"), Lost("the token endpoint's answer timed out")),
         (requests.ConnectionError(), CUT_OFF),
         (requests.ConnectionError("x"), CUT_OFF),
