@@ -115,7 +115,7 @@ def test_what_is_no_answer_is_said_in_one_line(answer: bytes, error: type[Except
     ("body", "named"),
     [
         ({"errors": ["team_ids is wrong"]}, " because of the parameter team_ids[]"),
-        ({"errors": ["team is wrong, and so are team_ids"]}, " because of the parameter team_ids[]"),
+        ({"errors": ["team is wrong, and so are team_ids and zone"]}, " because of the parameter team_ids[]"),
         ({"errors": ["TEAM_IDS, my_team_ids"]}, ""),
     ],
 )
@@ -124,7 +124,7 @@ def test_the_longest_parameter_that_an_error_names_is_said(body: Any, named: str
         serving_bytes(answers(whole(422, json.dumps(body).encode()))) as url,
         pytest.raises(RejectedError) as caught,
     ):
-        get(url, ("team", "1"), ("team_ids[]", "2"))
+        get(url, ("team", "1"), ("team_ids[]", "2"), ("zone", "3"))
     assert (
         str(caught.value) == f"teams: HTTP 422, the API rejects the request{named}; check api_version and the settings"
     )
@@ -177,8 +177,9 @@ def test_what_fails_is_sent_again_and_each_time_is_said_and_counted(caplog: pyte
 def test_a_limit_is_waited_out_in_turn(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     with serving_bytes(answers(whole(429), whole(429), whole(429), whole(200, GOOD))) as url:
-        client = client_for(url, policy=AT_ONCE)
+        client = client_for(url, policy=AT_ONCE, concurrency=8)
         client.get("teams", "teams/teams", ())
+    assert client.throttle.allowed == 2  # Half as many at each of the three, and one more after the good answer.
     assert caplog.messages == ["teams: HTTP 429, trying again in 0.0 s (waiting for its turn)"] * 3
     assert client.retries == {"teams": 3}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -179,6 +180,16 @@ def test_fields_come_in_the_schemas_order_and_missing_ones_are_null() -> None:
     record = Shaper(SCHEMA)({"name": "a", "id": 1})
     assert list(record) == FIELDS
     assert record == dict.fromkeys(FIELDS) | {"name": "a", "id": "1"}
+
+
+def test_a_time_stamp_without_a_zone_is_in_utc_wherever_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC+5")
+    time.tzset()
+    try:
+        assert shaped("updated_at", "2026-01-02T03:04:05") == ("2026-01-02T03:04:05.000000+00:00", {})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,16 @@ def test_a_listing_of_many_pages_is_read_in_chains_side_by_side(caplog: pytest.L
     assert len(shelf.asked) <= 60 / 5 + 3
 
 
+def test_a_chain_that_breaks_off_is_read_to_its_end_another_way() -> None:
+    def refuse_once(_: Any, asked: dict[str, str]) -> None:
+        if "after_id" in asked and sum("after_id" in one for one in shelf.asked) == 1:
+            raise RejectedError("HTTP 400")
+
+    shelf = Shelf(list(range(1, 61)), limit=5, twist=refuse_once)
+    with fetching(ShelfClient(shelf), concurrency=4, page_size=5) as fetcher:
+        assert ids_of(fetcher.walk("s", "id", [partition(1, filtered=True)])) == [str(one) for one in shelf.ids]
+
+
 def test_a_chain_ends_where_the_listing_does() -> None:
     """Rows have gone since the first page said how many there are: the cursor of the last row is not followed."""
     shelf = Shelf(list(range(1, 61)), limit=5)
