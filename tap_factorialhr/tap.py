@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
@@ -36,6 +37,12 @@ STOP_GRACE = 4.0
 """Seconds after a signal in which the run must have ended by itself."""
 LONGEST_SETTLING = 30.0
 """Seconds that the end of a run waits for a token request that is under way, so that the new tokens are kept."""
+
+
+def _dotenv() -> str:
+    """The file .env of the directory that the tap is run in, or of the nearest one above that has one."""
+    here = Path.cwd()
+    return str(next((file for one in (here, *here.parents) if (file := one / ".env").is_file()), os.devnull))
 
 
 class Interrupted(BaseException):
@@ -173,6 +180,11 @@ class TapFactorialHR(Tap):
             parse_env_config=bool(config and config.parse_env),
         ).run()
 
+    @property
+    def _env_var_config(self) -> dict[str, Any]:
+        """The settings of the environment; the SDK would look for .env above the place where it is installed."""
+        return parse_environment_config(self.config_jsonschema, self._env_var_prefix, _dotenv())
+
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401
         """Read the configuration files.
@@ -182,7 +194,7 @@ class TapFactorialHR(Tap):
         """
         if "ENV" in value:
             cls.append_builtin_config(cls.config_jsonschema)
-            parse_environment_config({}, cls._env_var_prefix)  # Reads the file .env, as the SDK will do.
+            parse_environment_config({}, cls._env_var_prefix, _dotenv())
             checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)

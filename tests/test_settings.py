@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from singer_sdk.configuration import _dict_config
 
 from tap_factorialhr.__main__ import run as main
 from tap_factorialhr.sandbox import Company, Sandbox
@@ -50,7 +51,7 @@ def test_a_wrong_setting_in_the_environment_or_in_env_is_one_clear_line(
     name, _, value = setting.partition("=")
     file = tmp_path / ".env"
     file.write_text(f"{PREFIX}{setting}\n" if in_file else "")
-    monkeypatch.setattr(_dict_config, "find_dotenv", lambda **_: str(file))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {**os.environ, f"{PREFIX}API_KEY": "key"})
     if not in_file:
         os.environ[f"{PREFIX}{name}"] = value
@@ -59,6 +60,26 @@ def test_a_wrong_setting_in_the_environment_or_in_env_is_one_clear_line(
     assert f"{PREFIX}{name}, in the environment" in last
     assert told in last
     assert value not in last.replace("must be true or false", "")
+
+
+@pytest.mark.parametrize("below", [".", "some/where"])
+def test_env_is_the_file_of_the_directory_that_the_tap_is_run_in(
+    tmp_path: Path, company: Sandbox, tap: TapRunner, below: str
+) -> None:
+    (tmp_path / below).mkdir(parents=True, exist_ok=True)
+    settings = {"base_url": company.base_url, "api_key": company.api_key}
+    (tmp_path / ".env").write_text("".join(f"{PREFIX}{name.upper()}={value}\n" for name, value in settings.items()))
+    (tmp_path / "catalog.json").write_text(json.dumps(tap.catalog("teams")))
+    run = subprocess.run(
+        [sys.executable, "-m", "tap_factorialhr", "--config=ENV", "--catalog", str(tmp_path / "catalog.json")],
+        cwd=tmp_path / below,
+        env={name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert '"RECORD"' in run.stdout
 
 
 @pytest.mark.parametrize("value", ["true", "False", "1", "0", "yes", "off"])
