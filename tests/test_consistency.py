@@ -154,6 +154,11 @@ def test_of_a_page_that_overlaps_those_rows_count_that_come_after_the_last_one()
     assert error.value.resume == Resume("after 7", 7)
 
 
+def test_a_page_with_a_row_that_has_no_id_holds_nothing_for_certain() -> None:
+    with pytest.raises(ShiftedPagesError, match=r"^a page does not hold the last row before it$"):
+        trail("a", "b", "c").add_overlapping(page("c", None))
+
+
 def test_a_page_may_overlap_by_all_its_rows() -> None:
     began = trail(1, 2, 3)
     assert len(began.add_overlapping(page(2, 3)).rows) == 0
