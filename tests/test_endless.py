@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_factorialhr import auth
 from tap_factorialhr.client import SlowError
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.http_session import Session
-from tests.support.authentication import LOGIN, failure, make
+from tests.support.authentication import AT_ONCE, LOGIN, failure, make
 from tests.support.http import client_for, head, serving_bytes
 
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ class TestProxy:
 
         with proxy(monkeypatch, answer), within(1.0, 5), pytest.raises(SlowError, match="teams: no answer in time"):
             client_for(API, timeout=0.3).get("teams", "teams/teams", ())
-        with proxy(monkeypatch, answer), within(0.3, 10):
+        # The token request has used nothing up, so it is sent again as often as that policy says.
+        monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
+        with proxy(monkeypatch, answer) as seen, within(0.3, 10):
             message = failure(make(LOGIN, API, timeout=(0.3, 0.3)), API)
+        assert len(seen) == 1 + AT_ONCE.retries
         assert "used up" not in message
         assert "no connection" in message
 
