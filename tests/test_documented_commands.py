@@ -12,18 +12,16 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from scripts.meltano import OWN
-from scripts.postgres import embedded_postgres
 from scripts.wheels import FOLDER as WHEELS
 from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,9 +107,7 @@ def company() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory, company: Sandbox) -> Iterator[Reader]:
-    with ExitStack() as stack:
-        data = Path(stack.enter_context(TemporaryDirectory()))
-        url = stack.enter_context(embedded_postgres(data / "postgres"))
+    with passing_postgres() as url:
         yield Reader(tmp_path_factory.mktemp("reader"), company, url)
 
 

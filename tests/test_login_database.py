@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from scripts.postgres import embedded_postgres
 from tap_factorialhr.commands.login import command
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support import browser
+from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
     from tests.support.tap import TapRunner
@@ -23,9 +21,7 @@ BROWSER = f"{sys.executable} -P {browser.__file__} %s"
 
 def test_a_login_makes_a_session_in_the_database_that_runs_go_on_with(tap: TapRunner) -> None:
     with (
-        # Not below pytest's own folders, which every start of pytest closes to the user that the database runs as.
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        embedded_postgres(Path(folder) / "data") as url,
+        passing_postgres() as url,
         Sandbox(Company(3)) as sandbox,
     ):
         config = {

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,8 +12,8 @@ import pytest
 from psycopg import sql
 
 from scripts.meltano import MeltanoProject
-from scripts.postgres import embedded_postgres
 from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.postgres import passing_postgres
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
@@ -61,8 +59,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("meltano")
     with (
         Sandbox(Company(employees=12, untidy=True)) as sandbox,
-        TemporaryDirectory() as data,  # beside pytest's own directories, which nobody else may pass through
-        embedded_postgres(Path(data) / "postgres") as url,
+        passing_postgres() as url,
     ):
         config = config_for(sandbox, emit_activate_version_messages=True)
         settings = {

@@ -11,26 +11,25 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from scripts.postgres import embedded_postgres
 from tap_factorialhr import auth, session_store, token_database
 from tap_factorialhr.errors import ConfigError, SessionError
 from tap_factorialhr.oauth_session import digest
 from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, failure, make, read
 from tests.support.descriptors import no_descriptors_left
 from tests.support.oauth_server import Fault, OAuthServer, serving
+from tests.support.postgres import passing_postgres
 from tests.support.processes import read_for_a_while
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.conftest import Figure
 
@@ -40,11 +39,7 @@ CONTEXT.set_forkserver_preload(["tests.support.processes"])
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    # Not below pytest's own folders, which every start of pytest closes to the user that the database runs as.
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        embedded_postgres(Path(folder) / "data") as url,
-    ):
+    with passing_postgres() as url:
         yield url
 
 
