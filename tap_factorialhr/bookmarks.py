@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.dates import as_day, as_text, in_utc
@@ -22,12 +22,14 @@ class Bookmark:
         first_day: The first day that has been asked for, None where that was not limited or is not known.
         whole_at: When the run began that read the stream whole, from its first day on; None where none did.
         version: The version that rows carry since then, for ACTIVATE_VERSION; None where none was needed.
+        ahead: What a state had in place of the value, where that is far in the future; None otherwise.
     """
 
     value: str | None = None
     first_day: date | None = None
     whole_at: datetime | None = None
     version: int | None = None
+    ahead: str | None = None
 
     @classmethod
     def of(cls, mark: Mapping[str, Any], replication_key: str | None, latest: datetime) -> Bookmark:
@@ -42,8 +44,12 @@ class Bookmark:
         if mark.get("replication_key") not in (None, replication_key):
             return cls()
         value, first_day, whole_at = (mark.get(name) for name in ("replication_key_value", "first_day", "whole_at"))
+        given = None if value is None else in_utc(str(value))
+        # Days and clocks that differ are no news.
+        is_ahead = given is not None and given > as_text(latest + timedelta(days=1))
         return cls(
-            value=None if value is None else min(in_utc(str(value)), as_text(latest)),
+            value=None if given is None else min(given, as_text(latest)),
+            ahead=given if is_ahead else None,
             first_day=as_day(first_day) if first_day else None,
             whole_at=datetime.fromisoformat(in_utc(whole_at)) if whole_at else None,
             version=mark.get("version"),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_factorialhr.axes import Parents
+    from tap_factorialhr.reading import RowCount
     from tap_factorialhr.walk import PartitionWalk
 
 _At = tuple[str, str]
@@ -25,6 +26,7 @@ class ParentKeys:
         self._known: dict[_At, dict[str, str | None]] = {}
         self._begun: dict[_At, PartitionWalk] = {}
         self._left_out: dict[_At, Counter[str]] = {}
+        self._short: dict[_At, tuple[str, RowCount]] = {}
 
     def __call__(self, parents: Parents) -> Mapping[str, str | None]:
         """The keys with their labels, None where a row has none; read where they are not known yet.
@@ -42,11 +44,17 @@ class ParentKeys:
             finally:
                 del self._begun[at]
             self._left_out[at] = walk.left_out
+            if walk.short.is_short:
+                self._short[at] = walk.stream, walk.short
         return self._known[at]
 
     def left_out(self, parents: Parents) -> Counter[str]:
         """Why some rows of a parent could not be read, where its keys are known, and how often."""
         return self._left_out.get(_at(parents), Counter())
+
+    def short(self, parents: Parents) -> tuple[str, RowCount] | None:
+        """The name of a parent, and its rows, where fewer of them came than the server counts."""
+        return self._short.get(_at(parents))
 
     def awaited(self, parents: Parents) -> PartitionWalk | None:
         """What reads the keys, begun ahead of their need; None where they are known."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
@@ -68,7 +68,30 @@ class Prefetch(NamedTuple):
     requests: tuple[Request, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows of a listing came, and how many there are.
+
+    Attributes:
+        rows: Those that came, but for those of pages that had to be read again.
+        total: Those that the server counts, 0 where that is not known.
+    """
+
+    rows: int = 0
+    total: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether fewer came: the others are not shown to these credentials, or the server did not give them."""
+        return self.rows < self.total
+
+    def __add__(self, other: RowCount) -> RowCount:
+        """Those of both together."""
+        return RowCount(self.rows + other.rows, self.total + other.total)
+
+
 Flow = Generator[Request | Prefetch | Page, Page, None]
+Reading = Generator[Request | Prefetch | Page, Page, RowCount]
 Answer = Generator[Request, Page, Page | None]
 
 
@@ -142,31 +165,75 @@ class Listing:
         return bool(self.counts_rows and places and meta.limit and meta.total is not None and meta.total > places)
 
 
-def read(listing: Listing, *, by_number: bool) -> Flow:
+class _Tally:
+    """Counts the rows of a listing, and keeps what the server says of how many there are."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self._totals: list[int] = []
+        self.rows = 0
+
+    def add(self, page: Page) -> None:
+        self.rows += len(page.rows)
+        meta = page.meta
+        if self._listing.counts_rows and meta.limit and meta.total is not None:
+            self._totals = [*self._totals[:1], meta.total]
+
+    @property
+    def count(self) -> RowCount:
+        # A row that enters a part of all rows can do so among those that have been read, and is none that is missing.
+        totals = self._totals if self._listing.filtered else self._totals[-1:]
+        return RowCount(self.rows, min(totals, default=0))
+
+    def of(self, flow: Flow) -> Flow:
+        """The same flow, each page of which is counted."""
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Page):
+                    self.add(step)
+                try:
+                    answer = yield step
+                except Exception as error:  # noqa: BLE001 (for the flow to judge)
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration:
+            return
+
+
+def read(listing: Listing, *, by_number: bool) -> Reading:
     """All pages of a listing, in order: by number as long as that can be trusted, else by cursor.
 
     Args:
         listing: What to read.
         by_number: Whether page numbers may be used at all.
 
+    Returns:
+        How many rows came, of how many that there are as far as the last answer shows.
+
     Raises:
         PaginationError: The server repeats a page or a cursor, or promises a next page and gives none.
     """
     flow = _by_number(listing) if by_number else _by_cursor(listing)
+    tally = _Tally(listing)
     for attempt in count(1):
         try:
-            yield from flow
+            yield from tally.of(flow)
         except ShiftedPagesError as shift:
             listing.note(shift)
+            tally.rows = shift.resume.rows
             flow = _by_cursor(listing, shift.resume)
         except MissingPageError as missing:
             if attempt == _MOST_RESTARTS:
                 raise
             listing.note(ShiftedPagesError(str(missing), Resume()))
+            tally.rows = 0
             flow = _by_cursor(listing, Resume())
         else:
-            return
+            return tally.count
         yield Prefetch()
+    raise AssertionError  # The loop has no end of its own.
 
 
 def _if_answered(request: Request) -> Answer:
@@ -249,7 +316,7 @@ def _by_number(listing: Listing) -> Flow:
     chains = Chains.of(trail, listing)
     yield first
     if chains is not None:
-        yield from _overlap_checked(trail, chains)
+        yield from _overlap_checked(listing, trail, chains)
     elif trail.is_counted and trail.is_ordered and not listing.filtered:
         yield from _consistency_checked(listing, trail, rows_enter_last=True)
     elif first.meta.end_cursor:
@@ -305,23 +372,31 @@ class Chains(NamedTuple):
         return Request(OffsetPaginator(self.page_size).params(number), self.length - 1)
 
 
-def _overlap_checked(trail: Trail, chains: Chains) -> Flow:
+def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
     """Chains of pages side by side, each of which has to hold the row that the one before it ends with.
 
     It does not matter what goes or enters, and where: what lies between two rows that have come, by cursor or on one
     page, has come.
+
+    The pages come in any order, so that the last one may count rows that have gone since; where it counts more than
+    came, it is given out with the total of one answer more.
     """
     yield Prefetch(tuple(map(chains.request, chains.numbers)))
     for number in count(_SECOND, chains.length):
         first = yield chains.request(number)
         page = trail.add_overlapping(first)
-        yield page
         for following in first.following:
+            yield page
             trail.add_following(following)
             page = following
-            yield page
-        if not page.meta.has_next_page:
-            if page.meta.total is not None and page.meta.total > chains.places(number, len(first.following)):
+        total = page.meta.total
+        is_last = not page.meta.has_next_page
+        if is_last and total is not None and trail.sure.rows < total <= chains.places(number, len(first.following)):
+            latest = yield from _if_answered(listing.page(1))
+            page = replace(page, meta=replace(page.meta, total=latest.meta.total if latest else total))
+        yield page
+        if is_last:
+            if total is not None and total > chains.places(number, len(first.following)):
                 raise trail.shifted("a page that is not the last one says that it is")
             return
         if len(first.following) < chains.length - 1:

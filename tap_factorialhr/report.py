@@ -66,6 +66,24 @@ class Report:
         logger.warning("%s: without a part of its rows (%s)", stream, told)
         self.progress.give_up(stream, f"without a part, {told}")
 
+    def doubt(self, stream: str, rows: int, total: int, *, parent: str | None = None) -> None:
+        """Go on although fewer rows came than the server counts.
+
+        Args:
+            stream: The stream.
+            rows: Those that came.
+            total: Those that the server counts.
+            parent: The parent whose rows they are, None where they are its own.
+        """
+        logger.warning(
+            "%s: %d rows%s came where the server counts %d; these credentials may not see the others, or the server "
+            "did not give them: nothing is dropped from its table",
+            stream,
+            rows,
+            f" of its parent {parent}" if parent else "",
+            total,
+        )
+
     def fail(self, stream: str, reason: str) -> None:
         """Go on without a stream, and fail at the end."""
         logger.error("%s", reason)

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.reading import Prefetch, Request
+from tap_factorialhr.reading import Prefetch, Request, RowCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tap_factorialhr.reading import Flow
+    from tap_factorialhr.reading import Flow, Reading
 
     Send = Callable[[Request], Page]
 
@@ -55,9 +55,13 @@ class _Call:
 
 
 class Job:
-    """A flow that has been started."""
+    """A flow that has been started.
 
-    def __init__(self, scheduler: Scheduler, flow: Flow, send: Send, page_size: int) -> None:
+    Attributes:
+        count: What it says at its end of how many rows came, nothing before.
+    """
+
+    def __init__(self, scheduler: Scheduler, flow: Flow | Reading, send: Send, page_size: int) -> None:
         """Take the flow; the source that it is for puts it among its `jobs`.
 
         Args:
@@ -76,6 +80,7 @@ class Job:
         self._pages: deque[Page] = deque()
         self._error: BaseException | None = None
         self._is_over = False
+        self.count = RowCount()
         self._step(lambda: next(flow))
 
     def __iter__(self) -> Iterator[Page]:
@@ -161,8 +166,8 @@ class Job:
                 else:
                     self._await(step)
                     return
-        except StopIteration:
-            self._is_over = True
+        except StopIteration as end:
+            self.count, self._is_over = end.value or self.count, True
         except BaseException as error:  # noqa: BLE001 (raised in the main thread, when it comes to that)
             self._error, self._is_over = error, True
         self._plan(())

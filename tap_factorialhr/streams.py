@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.envelope import Row
     from tap_factorialhr.openapi import JsonSchema
     from tap_factorialhr.partitions import Partition
+    from tap_factorialhr.reading import RowCount
     from tap_factorialhr.resources import Resource
     from tap_factorialhr.run import Run
     from tap_factorialhr.walk import PartitionWalk
@@ -246,6 +247,7 @@ class FactorialStream(Stream):
             try:
                 with self.get_record_counter() as counter, self.get_sync_timer():
                     newest = self.bookmark.value
+                    self._warn_of_future()
                     self._choose_version()
                     for records in self._shaped_pages():
                         written = self._within_limit(records)
@@ -263,6 +265,15 @@ class FactorialStream(Stream):
                 if not self.resource.windows:
                     raise
                 self._run.report.fail(self.name, str(error))  # Down to one day; other streams may be faster.
+
+    def _warn_of_future(self) -> None:
+        if ahead := self.bookmark.ahead:
+            self.logger.warning(
+                "%s: its bookmark %s lies in the future; this run reads from its own start on, and changes that no run "
+                "before it read need --full-refresh",
+                self.name,
+                ahead,
+            )
 
     def _choose_version(self) -> None:
         """Where changes are read between whole reads, rows carry the version of the last whole read.
@@ -283,9 +294,12 @@ class FactorialStream(Stream):
         if left_out := self._left_out:
             self._run.report.leave_out(self.name, left_out)
         else:
+            if short := self._short:
+                parent, count = short
+                self._run.report.doubt(self.name, count.rows, count.total, parent=parent)
             if self.is_incremental and not self.resource.windows:
                 self._finish_changes(newest)
-            if (version := self._stream_version) is not None and self._shows_what_is_gone:
+            if not short and (version := self._stream_version) is not None and self._shows_what_is_gone:
                 write = super()._write_activate_version_message
                 self._run.activate(self.name, lambda: write(version))
         self._run.write_state()
@@ -311,6 +325,14 @@ class FactorialStream(Stream):
     def _left_out(self) -> Counter[str]:
         parents = self.resource.parents
         return self.walk.left_out + (self._run.parents.left_out(parents) if parents else Counter())
+
+    @property
+    def _short(self) -> tuple[str | None, RowCount] | None:
+        """Rows of which fewer came than the server counts, and the parent that they are of, None for its own."""
+        if self.walk.short.is_short:
+            return None, self.walk.short
+        parents = self.resource.parents
+        return self._run.parents.short(parents) if parents else None
 
     def _write_activate_version_message(self, full_table_version: int) -> None:
         """Not before the first row, as the SDK has it, but after the last: only then is the table known whole."""
@@ -389,7 +411,7 @@ class FactorialStream(Stream):
 
     def _move_bookmark(self, value: str) -> None:
         whole_at, version = self.bookmark.whole_at, self.bookmark.version
-        if self._is_whole:
+        if self._is_whole and not self._short:
             whole_at, version = self._run.started_at, self._stream_version
         Bookmark(value, self._first_day, whole_at, version).write(self.stream_state, self.replication_key)
 

@@ -14,7 +14,7 @@ from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.pagination import CursorPaginator
-from tap_factorialhr.reading import Listing, read
+from tap_factorialhr.reading import Listing, RowCount, read
 from tap_factorialhr.scheduler import Job, Scheduler
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.envelope import Page
     from tap_factorialhr.openapi import Params
     from tap_factorialhr.partitions import Partition
-    from tap_factorialhr.reading import Flow, Request
+    from tap_factorialhr.reading import Reading, Request
     from tap_factorialhr.scheduler import Send
 
 logger = logging.getLogger("tap-factorialhr")
@@ -102,6 +102,7 @@ class PartitionWalk:
         stream: Its name.
         decode: Decodes a body.
         left_out: Why the rows of some parents or values could not be read, and of how many.
+        short: The rows of those listings of which fewer came than the server counts.
         jobs: The partitions that are being read, the one whose pages are taken first.
     """
 
@@ -119,6 +120,7 @@ class PartitionWalk:
         self.stream = stream
         self.decode = decode
         self.left_out: Counter[str] = Counter()
+        self.short = RowCount()
         self.jobs: deque[_PartitionJob] = deque()
         self._fetcher = fetcher
         self._key = key
@@ -182,6 +184,8 @@ class PartitionWalk:
                     self._replace(1, partition.one_by_one())
                     return
                 yield partition, page, job.is_done
+            if job.count.is_short:
+                self.short += job.count
             self._replace(1, ())
         except PaginationError as error:
             raise PagesError(f"{self.stream}: {error}; {self._advice}") from None
@@ -261,6 +265,6 @@ class PartitionWalk:
 class _PartitionJob(Job):
     """The reading of one partition."""
 
-    def __init__(self, scheduler: Scheduler, flow: Flow, send: Send, page_size: int, partition: Partition) -> None:
+    def __init__(self, scheduler: Scheduler, flow: Reading, send: Send, page_size: int, partition: Partition) -> None:
         super().__init__(scheduler, flow, send, page_size)
         self.partition = partition

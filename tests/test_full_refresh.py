@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,34 @@ def test_a_whole_read_that_was_not_whole_activates_nothing_and_is_done_again(
     again = tap(config, catalog=catalog, state=run.state)
     assert len(again.of_type("ACTIVATE_VERSION")) == 1
     assert {row["id"] for row in again.records[stream]} == {str(row["id"]) for row in company.company.rows(path)}
+
+
+def test_nor_does_one_count_in_which_fewer_rows_came_than_are_counted(tap: TapRunner, company: Sandbox) -> None:
+    config = config_for(company, full_refresh_days=3, emit_activate_version_messages=True)
+    del config["start_date"]
+    catalog = tap.catalog("employees")
+    before = tap(config, catalog=catalog).state
+    before["bookmarks"]["employees"]["whole_at"] = "2026-01-01T00:00:00+00:00"
+
+    def short(record: RequestRecord) -> Answer | None:
+        if record.resource != PATH:
+            return None
+        rows = [{**row, "id": str(row["id"])} for row in company.company.rows(PATH)[3:]]
+        meta = {"total": 8, "limit": 5, "has_next_page": "after_id" not in dict(record.params), "end_cursor": "a"}
+        page = [] if meta["has_next_page"] else rows
+        return Answer(body=json.dumps({"data": page, "meta": meta}).encode())
+
+    company.answer = short
+    run = tap(config, catalog=catalog, state=before)
+    assert run.code == 0, run.stderr
+    assert run.of_type("ACTIVATE_VERSION") == []
+    assert run.stderr.count("employees: 5 rows came where the server counts 8") == 1
+    kept, mark = run.state["bookmarks"]["employees"], before["bookmarks"]["employees"]
+    assert (kept["whole_at"][:10], kept["version"]) == ("2026-01-01", mark["version"])
+    company.answer = None
+    again = tap(config, catalog=catalog, state=run.state)
+    assert len(again.of_type("ACTIVATE_VERSION")) == 1
+    assert len(again.records["employees"]) == 8
 
 
 @pytest.mark.parametrize("mark", [{"whole_at": "soon"}, {"first_day": 5}, {"version": "x"}, {"version": -1}])

@@ -131,6 +131,7 @@ def test_a_bookmark_in_the_future_is_brought_back(
     asked = [one.get("updated_at_gteq") or one.get("start_on") for one in sandbox.requests]
     assert asked
     assert all(day is not None and day <= today for day in asked)
+    assert run.stderr.count(f"{stream}: its bookmark 2999-01-01 lies in the future") == 1
 
 
 NOT_ITS_OWN: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.client import RejectedError
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.reading import Flow, Listing, Prefetch, Request, read
+from tap_factorialhr.reading import Flow, Listing, Prefetch, Reading, Request, read
 
 if TYPE_CHECKING:
     import random
@@ -107,7 +107,7 @@ def read_shelf(
     return [row["id"] for page in drive(read(known, by_number=by_number), shelf, rng) for row in page.rows]
 
 
-def drive(flow: Flow, shelf: Shelf, rng: random.Random | None = None) -> list[Page]:
+def drive(flow: Flow | Reading, shelf: Shelf, rng: random.Random | None = None) -> list[Page]:
     """Run a flow to its end, as the scheduler does, with no threads."""
     pages: list[Page] = []
     planned: list[Request] = []
