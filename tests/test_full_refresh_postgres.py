@@ -128,7 +128,7 @@ def dated(row: dict[str, Any], night: int) -> None:
 def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database: Database) -> None:
     chance = random.Random(14)
     seen: dict[str, list[int]] = {stream: [] for stream in BY_CHANGES}
-    with Sandbox(Company(employees=16)) as sandbox:
+    with Sandbox(Company(employees=10)) as sandbox:
         for path in (BY_CHANGES | WHOLE).values():
             for row in sandbox.company.rows(path):
                 dated(row, -30)

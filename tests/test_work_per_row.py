@@ -44,7 +44,7 @@ def calls_of(tap: TapRunner, employees: int, **settings: Any) -> int:
 
 
 def test_a_row_costs_few_calls(tap: TapRunner, capfdbinary: pytest.CaptureFixture[bytes], figure: Figure) -> None:
-    few, many = 500, 2_500
+    few, many = 200, 800
     calls_of(tap, few)  # What is made once is made by now.
     calls = (calls_of(tap, many) - calls_of(tap, few)) / (many - few)
     assert capfdbinary.readouterr().out.count(b'"RECORD"') == 2 * few + many
@@ -55,7 +55,7 @@ def test_a_row_costs_few_calls(tap: TapRunner, capfdbinary: pytest.CaptureFixtur
 def test_dropping_costs_no_call_and_hashing_those_of_the_hashes(
     tap: TapRunner, capfdbinary: pytest.CaptureFixture[bytes], figure: Figure
 ) -> None:
-    few, many = 300, 900
+    few, many = 100, 300
     hashing = {"hash_classes": ["user.name"], "hash_key": "a key of nobody's"}
     calls = []
     for settings in ({}, {"drop_classes": ["user.contact", "user.financial", "special_category"]}, hashing):
