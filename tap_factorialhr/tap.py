@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
 
+import dotenv
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
@@ -39,10 +40,16 @@ LONGEST_SETTLING = 30.0
 """Seconds that the end of a run waits for a token request that is under way, so that the new tokens are kept."""
 
 
-def _dotenv() -> str:
-    """The file .env of the directory that the tap is run in, or of the nearest one above that has one."""
+def _environment_config(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The settings of the environment, and those it lacks of the nearest ``.env`` from the working directory upwards.
+
+    The SDK would look for that file above the place where it is installed, and let it win over the environment.
+    """
     here = Path.cwd()
-    return str(next((file for one in (here, *here.parents) if (file := one / ".env").is_file()), os.devnull))
+    file = next((file for one in (here, *here.parents) if (file := one / ".env").is_file()), None)
+    if file is not None:
+        dotenv.load_dotenv(file, override=False)
+    return parse_environment_config(schema, prefix, os.devnull)
 
 
 class Interrupted(BaseException):
@@ -182,8 +189,7 @@ class TapFactorialHR(Tap):
 
     @property
     def _env_var_config(self) -> dict[str, Any]:
-        """The settings of the environment; the SDK would look for .env above the place where it is installed."""
-        return parse_environment_config(self.config_jsonschema, self._env_var_prefix, _dotenv())
+        return _environment_config(self.config_jsonschema, self._env_var_prefix)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401
@@ -194,7 +200,7 @@ class TapFactorialHR(Tap):
         """
         if "ENV" in value:
             cls.append_builtin_config(cls.config_jsonschema)
-            parse_environment_config({}, cls._env_var_prefix, _dotenv())
+            _environment_config({}, cls._env_var_prefix)  # So that what is in .env is checked as well.
             checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)

@@ -82,6 +82,21 @@ def test_env_is_the_file_of_the_directory_that_the_tap_is_run_in(
     assert '"RECORD"' in run.stdout
 
 
+def test_the_environment_goes_before_env(tmp_path: Path, company: Sandbox, tap: TapRunner) -> None:
+    (tmp_path / ".env").write_text(f"{PREFIX}API_KEY=of-somebody-else\n")
+    settings = {f"{PREFIX}BASE_URL": company.base_url, f"{PREFIX}API_KEY": company.api_key}
+    run = subprocess.run(
+        [*tap.command({}), "--config=ENV", "--catalog", tap.file("catalog.json", tap.catalog("teams"))],
+        cwd=tmp_path,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert '"RECORD"' in run.stdout
+
+
 @pytest.mark.parametrize("value", ["true", "False", "1", "0", "yes", "off"])
 def test_booleans_of_the_environment(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, f"{PREFIX}EMIT_ACTIVATE_VERSION_MESSAGES": value})
