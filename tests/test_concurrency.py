@@ -36,9 +36,9 @@ def test_what_is_written_does_not_depend_on_concurrency(tap: TapRunner, paginati
     assert runs[0].state["bookmarks"].keys() == runs[1].state["bookmarks"].keys()
 
 
-@pytest.mark.parametrize("concurrency", [1, 5])
-def test_no_more_requests_are_in_flight_than_allowed(tap: TapRunner, concurrency: int) -> None:
-    with Sandbox(Company(employees=3), latency=0.02) as sandbox:
+@pytest.mark.parametrize(("concurrency", "latency"), [(1, 0.002), (5, 0.02)])
+def test_no_more_requests_are_in_flight_than_allowed(tap: TapRunner, concurrency: int, latency: float) -> None:
+    with Sandbox(Company(employees=3), latency=latency) as sandbox:
         run = tap(config_for(sandbox, concurrency=concurrency))
         assert run.code == 0, run.stderr
         assert sandbox.most_at_once == concurrency

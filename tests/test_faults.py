@@ -35,10 +35,10 @@ def test_the_docs_have_every_kind_of_fault() -> None:
 
 
 def test_all_faults_mixed_cost_no_row_of_any_stream(tap: TapRunner) -> None:
-    with Sandbox(Company(employees=3), fault_delay=3.5) as sandbox:
+    with Sandbox(Company(employees=3), fault_delay=1.5) as sandbox:
         sandbox.retry_after = 0
         sandbox.faults = Faults("mixed", every=10)
-        run = tap(config_for(sandbox, request_timeout=3))
+        run = tap(config_for(sandbox, request_timeout=1))
         assert run.code == 0, run.stderr[-2000:]
         assert differences(sandbox.company, run) == []
 
