@@ -12,6 +12,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.tap import TapFactorialHR
+from tests.support import forks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,14 +72,18 @@ class TapRunner:
         return command
 
     def __call__(self, config: Any, *arguments: str, state: Any = None, catalog: Any = None, **env: str) -> Run:
+        command = self.command(config, *arguments, state=state, catalog=catalog)
+        environment = {**os.environ, **env}
+        if not self.wrapper:
+            return Run(*forks.run(command[len(TAP) :], self.folder, environment, seconds=120))
         done = subprocess.run(
-            [*self.wrapper, *self.command(config, *arguments, state=state, catalog=catalog)],
+            [*self.wrapper, *command],
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
             cwd=self.folder,
-            env={**os.environ, **env},
+            env=environment,
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
