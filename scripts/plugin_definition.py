@@ -142,7 +142,8 @@ def checkout() -> dict[str, Any]:
     pages = {"keywords", "quality", "maintenance_status", "supported_python_versions", "domain_url"}
     texts = {"settings_preamble", "next_steps", "usage", "repo", "docs"}
     kept = {name: value for name, value in definition().items() if name not in pages | texts}
-    return {**kept, "pip_url": "-e ."}
+    # Not "-e .", with which Meltano would run the discovery again before each run, a second each time.
+    return {**kept, "pip_url": "--editable ."}
 
 
 def declared() -> dict[str, dict[str, Any]]:

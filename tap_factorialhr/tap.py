@@ -276,6 +276,8 @@ class TapFactorialHR(Tap):
             self.logger.warning(note)
         tell({stream.name: stream.privacy for stream in self.own_streams if stream.is_wanted})
         run.begin(self._selected)
+        # The SDK would log each of the others as skipped: more lines than all else that a run has to say.
+        self._streams = {stream.name: stream for stream in self._selected}
         try:
             self.sync_all()
             run.finish()

@@ -152,6 +152,7 @@ def test_a_second_run_brings_what_changed(world: World) -> None:
     output = world.run("run", "tap-factorialhr", "target-postgres")
 
     assert "Incremental state has been updated" in output
+    assert "Running catalog discovery" not in output
     assert world.query("SELECT first_name FROM {}.employees WHERE id = %(id)s", SCHEMA, id=str(touched)) == [
         ("Ångström",)
     ]

@@ -112,6 +112,7 @@ def test_deselected_streams_and_fields_stay_out(tap: TapRunner, config: dict[str
     assert set(run.records) == {"employees", "timeoff_leaves"}
     assert {record.resource for record in sandbox.requests} == {"employees/employees", "timeoff/leaves"}
     assert all("first_name" not in record and "last_name" in record for record in run.records["employees"])
+    assert "deselected" not in run.stderr
     for message in run.of_type("SCHEMA"):
         assert "first_name" not in message["schema"]["properties"]
     nested = [record["duration_by_day_attributes"] for record in run.records["timeoff_leaves"]]
