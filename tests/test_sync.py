@@ -172,6 +172,8 @@ BAD_SETTINGS = [
     ({"base_url": "http://127.0.0.1.example.com"}, "base_url must begin with https://"),
     ({"access_token": "y"}, "api_key"),
     ({"ca_bundle": "missing.pem"}, "ca_bundle"),
+    ({"stream_maps": {"employes": {"email": None}}}, "stream_maps names employes, which is no stream"),
+    ({"stream_maps": {"staff": {"__source__": "staffs"}}}, "stream_maps names staffs, which is no stream"),
 ]
 
 

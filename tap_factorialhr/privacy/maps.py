@@ -24,24 +24,29 @@ _ROW = frozenset({"record", "_"})
 
 
 def check_stream_maps(maps: Mapping[str, Any], streams: Mapping[str, RowPrivacy]) -> None:
-    """See that no stream map is for a dropped field, nor computes something from one, nor that one shows values.
+    """See that each stream map is for a stream, for no dropped field, computes nothing from one, and shows no values.
+
+    A map for no stream would be left out without a word, and what it was to take out would be loaded.
 
     Args:
         maps: The setting ``stream_maps``.
         streams: What becomes of the fields of each stream, by its name.
 
     Raises:
-        ConfigError: One does; the stream and the field are named.
+        ConfigError: One is not as it has to be; the stream, and the field where it is one, are named.
     """
     # What it says of every row at this level is the value of a filter's expression.
     logging.getLogger("singer_sdk.mapper").setLevel(logging.INFO)
     for pattern, definition in maps.items():
-        if not isinstance(definition, dict):
+        if pattern.startswith("__"):
             continue
-        source = str(definition.get(_SOURCE, pattern))
-        paths = set(_paths(definition))
-        for stream, privacy in streams.items():
-            if fnmatch(stream, source) and (lost := _first_dropped(paths, privacy)):
+        fields = definition if isinstance(definition, dict) else {}
+        source = str(fields.get(_SOURCE, pattern))
+        if not (own := [stream for stream in streams if fnmatch(stream, source)]):
+            raise ConfigError(f"stream_maps names {source}, which is no stream; see the README for those there are")
+        paths = set(_paths(fields))
+        for stream in own:
+            if lost := _first_dropped(paths, streams[stream]):
                 raise ConfigError(
                     f"stream_maps names {stream}.{lost}, which drop_classes or hash_classes leaves out; "
                     "take it out of the map, or its class out of the setting"
