@@ -76,7 +76,7 @@ def make_authenticator(
     _check_mixture(given)
     if "api_key" in given:
         return ApiKeyAuthenticator(base_url, given["api_key"])
-    if "refresh_token" not in given and not _place_of(given):
+    if "refresh_token" not in given and not place_of(given):
         return AccessTokenAuthenticator(base_url, given["access_token"], given["token_type"])
     store = _store(given, base_url=base_url, timeout=timeout)
     endpoint = TokenEndpoint(base_url, session=session, timeout=timeout, policy=TOKEN_POLICY)
@@ -103,7 +103,7 @@ def session_store(config: Mapping[str, Any], *, base_url: str, timeout: tuple[fl
     """
     given = _given(config)
     _check_place(given)
-    if not _place_of(given):
+    if not place_of(given):
         raise ConfigError("neither token_file nor token_database is set: there is no place to keep the session in")
     store = _store(given, base_url=base_url, timeout=timeout)
     assert isinstance(store, SharedStore)  # noqa: S101 (for the type checker)
@@ -142,7 +142,7 @@ def _check_mixture(given: Mapping[str, Any]) -> None:
     if "refresh_token" in given:
         if missing := [name for name in ("client_id", "client_secret") if name not in given]:
             raise ConfigError(f"refresh_token needs {' and '.join(missing)} as well")
-    elif place := _place_of(given):
+    elif place := place_of(given):
         if "access_token" in given:
             message = f"access_token and {place} are two authentication methods"
             raise ConfigError(f"{message}. Leave one out, or add refresh_token, client_id and client_secret")
@@ -163,9 +163,9 @@ def _check_place(given: Mapping[str, str]) -> None:
         raise ConfigError("token_database needs token_name or client_id as well, to tell sessions apart")
 
 
-def _place_of(given: Mapping[str, str]) -> str | None:
-    """The setting that names the place where the session is kept."""
-    return next((name for name in _PLACES if name in given), None)
+def place_of(settings: Mapping[str, Any]) -> str | None:
+    """The name of the setting that says where the session is kept; None where none does."""
+    return next((name for name in _PLACES if settings.get(name)), None)
 
 
 def _store(given: Mapping[str, str], *, base_url: str, timeout: tuple[float, float]) -> MemoryStore | SharedStore:

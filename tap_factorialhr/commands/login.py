@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from tap_factorialhr.auth import TOKEN_POLICY, session_store
+from tap_factorialhr.auth import TOKEN_POLICY, place_of, session_store
 from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest, ChallengeRefusedError
 from tap_factorialhr.commands.loopback import LoopbackListener, is_loopback
 from tap_factorialhr.commands.options import CONTEXT, config_option, meltano_options, plain_errors, settings_of
@@ -137,7 +137,7 @@ def _with_answers(settings: dict[str, Any], token_file: str | None, client_id: s
     ):
         if not settings.get(name):
             settings[name] = _answer(name, question, is_hidden=is_hidden)
-    if not _place(settings):
+    if not place_of(settings):
         settings["token_file"] = _answer("token_file", "File to keep the session in", is_hidden=False)
     return settings
 
@@ -148,11 +148,6 @@ def _answer(name: str, question: str, *, is_hidden: bool) -> str:
         raise ConfigError(f"{name} is not set, and there is nobody to ask: set it in the settings{place}")
     answer: str = click.prompt(question, hide_input=is_hidden)
     return answer.strip()
-
-
-def _place(settings: Mapping[str, Any]) -> str | None:
-    """The setting that names the place of the session."""
-    return next((name for name in ("token_database", "token_file") if settings.get(name)), None)
 
 
 # The login
@@ -292,7 +287,7 @@ def _session(outcome: Renewed | Refused | Lost | TryLater) -> OAuthSession:
 
 
 def _say_what_to_set(settings: Mapping[str, Any]) -> None:
-    place = _place(settings) or ""
+    place = place_of(settings) or ""
     base_url = str(settings["base_url"])
     shown = {
         "base_url": base_url if urlsplit(base_url).hostname != "api.factorialhr.com" else None,
