@@ -128,10 +128,12 @@ class FactorialStream(Stream):
         if entry is None:
             super().apply_catalog(catalog)
             return
-        given = with_fields(entry.schema.to_dict(), self._declared, {*self.primary_keys, *filter(None, [own_key])})
+        stated = entry.schema.to_dict()
+        given = with_fields(stated, self._declared, {*self.primary_keys, *filter(None, [own_key])})
         self._uncatalogued = {*field_names(self._declared)} - {*field_names(given)}
         self.privacy = self.privacy.under(given)
-        entry.schema = Schema.from_dict(self.privacy.output)
+        if self.privacy.output is not stated:
+            entry.schema = Schema.from_dict(self.privacy.output)
         super().apply_catalog(catalog)
         if self.selected:
             self.privacy.check_keys(self.name, self.primary_keys or (), self.replication_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+# The certificates of the machine are no matter of the tests, and to read them is a quarter of a start of the tap.
+for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    os.environ.pop(_name, None)
+
 Figure: TypeAlias = "Callable[[str], None]"
 
 # The same examples everywhere, and no example fails for being slow: a busy machine is not a broken tap. A search with
@@ -26,6 +31,11 @@ settings.register_profile(
 )
 settings.register_profile("quick", settings.get_profile("steady"), max_examples=20)
 settings.load_profile("steady")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: twice the cores, for tests wait a lot, for a signal, a delay or another process."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.fixture

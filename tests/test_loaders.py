@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
             company.touch("employees/employees", company.rows("employees/employees")[0]["id"], first_name="Ångström")
             if not number:
                 company.delete("teams/teams", gone)
+                time.sleep(1)  # The next run is to begin in another second, which is the version of its tables.
         # The change came after the first run, and is in the second.
         yield Loaded(found, employees[0], str(gone), employees[1], len(run.records[KEYLESS]))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+_CONTEXT.set_forkserver_preload(["tests.support.warm"])
 
 
 def run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> tuple[int, str, str]:
@@ -36,8 +36,8 @@ def run(arguments: Sequence[str], folder: Path, environment: Mapping[str, str], 
     """
     with ExitStack() as stack:
         ends = [os.pipe(), os.pipe()]
-        readers = [stack.enter_context(open(reading, encoding="utf-8", newline="")) for reading, _ in ends]
-        writers = [stack.enter_context(open(writing, "wb")) for _, writing in ends]
+        readers = [stack.enter_context(os.fdopen(reading, encoding="utf-8", newline="")) for reading, _ in ends]
+        writers = [stack.enter_context(os.fdopen(writing, "wb")) for _, writing in ends]
         streams = [DupFd(writer.fileno()) for writer in writers]
         process = _CONTEXT.Process(target=_begin, args=([*arguments], folder, dict(environment), streams))
         process.start()

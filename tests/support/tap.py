@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tap_factorialhr.tap import TapFactorialHR
 from tests.support import forks
 
@@ -88,17 +90,25 @@ class TapRunner:
         return Run(done.returncode, done.stdout, done.stderr)
 
     def catalog(self, *streams: str) -> dict[str, Any]:
-        """A catalog in which these streams alone are selected."""
-        catalog: dict[str, Any] = json.loads(_discovered())
-        for entry in catalog["streams"]:
-            (root,) = [part["metadata"] for part in entry["metadata"] if not part["breadcrumb"]]
-            root["selected"] = entry["tap_stream_id"] in streams
+        """A catalog in which these streams alone are selected; of the others it has no more than that they are not."""
+        catalog: dict[str, Any] = {"streams": []}
+        for name, entry in _discovered().items():
+            if name in streams:
+                chosen = json.loads(entry)
+                (root,) = [part["metadata"] for part in chosen["metadata"] if not part["breadcrumb"]]
+                root["selected"] = True
+            else:
+                metadata = [{"breadcrumb": [], "metadata": {"selected": False}}]
+                chosen = {"tap_stream_id": name, "stream": name, "schema": {"properties": {}}, "metadata": metadata}
+            catalog["streams"].append(chosen)
         return catalog
 
 
 @cache
-def _discovered() -> str:
-    return TapFactorialHR(config={}, validate_config=False, setup_mapper=False).catalog_json_text
+def _discovered() -> dict[str, bytes]:
+    """The entries of the catalog, as JSON by the name of the stream."""
+    catalog = TapFactorialHR(config={}, validate_config=False, setup_mapper=False).catalog_dict
+    return {entry["tap_stream_id"]: msgspec.json.encode(entry) for entry in catalog["streams"]}
 
 
 def config_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
