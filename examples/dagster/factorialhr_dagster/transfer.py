@@ -205,7 +205,7 @@ def _tell(log: IO[str], into: Transfer) -> None:
     for line in log:
         if read := stream_read(line):
             into.reads.append(read)
-        sys.stderr.write(line)
+        _say(line)
 
 
 def _tell_target(log: IO[str]) -> None:
@@ -213,11 +213,20 @@ def _tell_target(log: IO[str]) -> None:
     for line in log:
         if error := _ERROR_LINE.match(line):
             found = _ERROR_NAME.search(error[2])
-            sys.stderr.write(f"{error[1]} {found.group() if found else 'an error'}\n")
+            _say(f"{error[1]} {found.group() if found else 'an error'}\n")
         elif _LOG_LINE.match(line):
-            sys.stderr.write(line)
+            _say(line)
         elif found := _ERROR_NAME.match(line):
-            sys.stderr.write(f"{found.group()}\n")
+            _say(f"{found.group()}\n")
+
+
+def _say(line: str) -> None:
+    """Write a line to the log of the run, if it can be written.
+
+    On a full disk the lines are lost; who stopped reading them would have the program wait for it, for ever.
+    """
+    with contextlib.suppress(OSError):
+        sys.stderr.write(line)
 
 
 def _judge(tap: int, target: int, into: Transfer) -> None:

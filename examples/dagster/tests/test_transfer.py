@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -136,6 +137,22 @@ sys.exit(1)
     assert "target-postgres | psycopg.DataError\n" in shown
     assert "sqlalchemy.exc.IntegrityError" in shown
     assert "Lovelace" not in shown
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a device that is always full")
+def test_a_log_that_cannot_be_written_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = {"stream": "teams", "rows": 0, "retries": 0, "seconds": 0, "outcome": "read", "reason": ""}
+    metric = json.dumps({"metric": "http_request_count", "value": 1, "tags": tags})
+    talks = f"""
+import signal
+signal.alarm(20)  # instead of waiting for a reader for ever
+for _ in range(5000): print("2026-11-25 01:00:00,000 | INFO | one of many lines", file=sys.stderr)
+print('METRIC: ' + {metric!r}, file=sys.stderr)
+"""
+    commands = programs(tmp_path, talks, f"{talks}sys.stdin.read()")
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))
+        assert [one.stream for one in move(commands, []).reads] == ["teams"]
 
 
 def test_an_interrupted_run_keeps_what_was_read(tmp_path: Path) -> None:
