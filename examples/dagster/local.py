@@ -127,6 +127,8 @@ def dagster(
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         (home / "dagster.yaml").symlink_to(PROJECT / "home" / "dagster.yaml")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job: Dagster would ignore it, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [Path(sys.executable).parent / "dagster", "dev", "--host=127.0.0.1", f"--port={port}"],
         cwd=PROJECT,

@@ -16,7 +16,10 @@ from factorialhr_dagster.transfer import Transfer, TransferError, transfer
 
 CHECK = "no_stream_went_empty"
 RETRIES = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
-"""For an API or a database that is away for a while; a worker that dies is the business of run_retries."""
+"""For an API or a database that is away for a while; a worker that dies is the business of run_retries.
+
+Not the asset's own ``retry_policy``: Dagster obeys that also where somebody stops a run, which would then read on.
+"""
 
 
 def partitions(known: Settings) -> dg.MultiPartitionsDefinition:
@@ -51,13 +54,17 @@ def make_asset(known: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         partitions_def=by_partition,
         check_specs=[check],
-        retry_policy=RETRIES,
         kinds={"postgres", "singer"},
         description="A company's domain: tap-factorialhr into target-postgres, a schema per company.",
     )
     def factorialhr(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg] # Dagster looks at it
         key = cast("dg.MultiPartitionKey", context.partition_key).keys_by_dimension
-        return load(context, known, warehouse.Partition(key["company"], key["domain"]))
+        try:
+            return load(context, known, warehouse.Partition(key["company"], key["domain"]))
+        except Exception as error:
+            raise dg.RetryRequested(
+                max_retries=RETRIES.max_retries, seconds_to_wait=RETRIES.calculate_delay(context.retry_number + 1)
+            ) from error
 
     return factorialhr
 
