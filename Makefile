@@ -48,6 +48,7 @@ dagster: .venv-uv/.installed ## Check and test the example on Dagster, in enviro
 	@$(MAKE) --no-print-directory -C examples/dagster test
 
 mutants: .mutants/.installed ## See which small breakages of the code the tests notice (takes a while)
+	@mkdir -p mutants  # Python looks into no folder that was not there when it started
 	@PYTHONPATH=$(CURDIR)/mutants HISTORIES=100 .mutants/venv/bin/mutmut run $(MUTANTS) > .mutants/log.txt 2>&1 || { tail -n 30 .mutants/log.txt; exit 1; }
 	@.mutants/venv/bin/python -m scripts.mutants
 
