@@ -323,7 +323,7 @@ def test_a_signal_ends_it_with_a_line(login: Login, number: signal.Signals) -> N
     process = login.start()
     page_in(process)
     process.send_signal(number)
-    out, errors = process.communicate(timeout=10)
+    out, errors = process.communicate(timeout=60)
     assert login.judged(process.returncode, out + errors)[0] == 128 + number
     assert last_line(errors).startswith("Stopped. Nothing was exchanged")
     assert not login.file.exists()
