@@ -5,10 +5,6 @@ from __future__ import annotations
 import email.policy  # noqa: F401 (imported by others when they need it, as what follows is)
 import gc
 
-import rich.console
-import rich.emoji
-import rich.table  # noqa: F401
-
 from tap_factorialhr import (  # noqa: F401
     auth,
     oauth_session,
