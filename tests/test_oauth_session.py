@@ -28,6 +28,7 @@ def made_at(**answer: Any) -> datetime | None:
         MADE.astimezone(timezone(timedelta(hours=9))).isoformat(),
         MADE.replace(tzinfo=None).isoformat(),
     ],
+    ids=["seconds", "in UTC", "in another zone", "without a zone"],
 )
 def test_the_date_of_the_answer_counts(said: object) -> None:
     assert made_at(created_at=said) == MADE
