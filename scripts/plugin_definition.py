@@ -94,6 +94,8 @@ def documents() -> dict[Path, str]:
     extractor = "".join(f"  {line}\n" for line in _yaml([checkout()]).splitlines())
     plugin = _file(definition())
     loaders = yaml.safe_load(text)["plugins"]["loaders"]
+    for loader in loaders:
+        loader.pop("config", None)  # what this checkout sets of its own accord is no part of a definition
     return {
         PLUGIN: plugin,
         PACKAGED / "tap-factorialhr.yml": plugin,

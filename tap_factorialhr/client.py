@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.openapi import Params
     from tap_factorialhr.retry_policy import RetryPolicy
 
-    Decode = Callable[[bytearray], Any]
+    Decode = Callable[[bytes | bytearray], Any]
 
 logger = logging.getLogger("tap-factorialhr")
 

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+
+_NULL = rb"\u0000"
+_NULL_OR_OTHER = re.compile(rb"\\(?:(?P<null>u0000)|.)", re.DOTALL)
 
 LARGE = 4 * 1024 * 1024
 """Bytes of a body from which on its rows are not all held as objects at once."""
@@ -60,6 +63,21 @@ class PackedRows:
         self._rows.clear()
 
 
+def replacing_null_characters(decode: Callable[[bytes | bytearray], Any]) -> Callable[[bytes | bytearray], Any]:
+    """The same decoder, with U+FFFD for every NUL character that a body spells, in keys and nested values as well.
+
+    Args:
+        decode: Decodes a body.
+    """
+
+    def replaced(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
+        if _NULL in body:  # In nearly all it is not, and that is quickly seen.
+            body = _NULL_OR_OTHER.sub(lambda match: rb"\ufffd" if match["null"] else match[0], body)
+        return decode(body)
+
+    return replaced
+
+
 def decode_answer(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
     """Decode a body as `decode` does, the rows of a large one packed.
 
@@ -95,7 +113,7 @@ def decode(body: bytes | bytearray) -> Any:  # noqa: ANN401 (JSON is anything)
     Integers are of any size, and numbers with a point or an exponent are `Decimal`: ids lie beyond 2^53 (API
     notes, "Paths and versions"), and an amount comes out with the digits that it came in with. A lone surrogate
     (half of a character, which JSON can spell and UTF-8 cannot hold) becomes U+FFFD, so that whatever has been
-    decoded can be encoded again; NUL characters stay, as they are valid in both.
+    decoded can be encoded again; NUL characters stay, as they are valid in both (`replacing_null_characters`).
 
     Args:
         body: The body of a response, UTF-8.

@@ -200,6 +200,13 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         description="The key of these hashes, of 16 bytes or more. Other hashes come of another key.",
     ),
     th.Property(
+        "replace_null_characters",
+        th.BooleanType(),
+        default=False,
+        title="Replace null characters",
+        description="Write U+FFFD for null characters in texts, which PostgreSQL and its like cannot store.",
+    ),
+    th.Property(
         "ca_bundle",
         th.StringType(min_length=1),
         title="CA bundle",

@@ -20,7 +20,7 @@ from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.catalog import check_entry, field_names, with_fields
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.dates import as_day, as_text
-from tap_factorialhr.decoding import decode_answer
+from tap_factorialhr.decoding import decode_answer, replacing_null_characters
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
@@ -227,7 +227,13 @@ class FactorialStream(Stream):
 
     @property
     def _decoder(self) -> Decode:
-        """What decodes its answers: into structs where records are nothing but the rows."""
+        """What decodes its answers."""
+        decoder = self._plain_decoder
+        return replacing_null_characters(decoder) if self.config["replace_null_characters"] else decoder
+
+    @property
+    def _plain_decoder(self) -> Decode:
+        """Decodes into structs where records are nothing but the rows."""
         is_changed = self.resource.added_fields or self.replication_key == CHANGE_KEY or self.resource.may_repeat
         if is_changed or any(map(_changes, self.stream_maps)):
             return decode_answer

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_factorialhr.decoding import decode
+from tap_factorialhr.decoding import decode, replacing_null_characters
+
+NULLS = st.text('a\0\\"u0', max_size=8)
 
 encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -89,3 +91,17 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     except ValueError:
         return
     encoder.encode(value)
+
+
+@given(st.recursive(NULLS, lambda inner: st.lists(inner) | st.dictionaries(NULLS, inner)))
+def test_null_characters_are_replaced_and_nothing_else(value: Any) -> None:
+    body = json.dumps(value)
+    assert replacing_null_characters(decode)(body.encode()) == replaced(value)
+
+
+def replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [replaced(item) for item in value]
+    return {replaced(key): replaced(item) for key, item in value.items()}

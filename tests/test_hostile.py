@@ -259,6 +259,20 @@ def test_odd_values_are_read_right(tap: TapRunner, sandbox: Sandbox, config: dic
     assert [message["record"]["name"] for message in map(json.loads, lines) if message["type"] == "RECORD"] == [name]
 
 
+def test_null_characters_are_replaced_where_that_is_asked_for(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]
+) -> None:
+    row = r'{"id": "1", "name": "a\u0000b", "description": "\\u0000 \\\u0000", "employee_ids": ["\u0000"]}'
+    records = {}
+    for wanted in (False, True):
+        run = run_teams(tap, sandbox, {**config, "replace_null_characters": wanted}, lambda _: envelope(row))
+        assert run.code == 0, run.stderr[-1000:]
+        (record,) = run.records["teams"]
+        records[wanted] = [record[name] for name in ("name", "description", "employee_ids")]
+    assert records[False] == ["a\0b", "\\u0000 \\\0", ["\0"]]
+    assert records[True] == ["a\ufffdb", "\\u0000 \\\ufffd", ["\ufffd"]]
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_read_is_one_clear_line(
     tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], case: str

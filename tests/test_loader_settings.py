@@ -1,4 +1,4 @@
-"""That `meltano.yml` tells target-postgres not to validate records leaves the tables as they would be."""
+"""That `meltano.yml` tells target-postgres to look less closely at records leaves the tables as they would be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 
 from scripts.demo import row_counts
 from scripts.meltano import PROJECT
-from tap_factorialhr.sandbox import Company, Sandbox
+from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.support.postgres import passing_postgres
 from tests.support.tap import config_for
 
@@ -25,11 +25,12 @@ OF_THE_RUN = ("_sdc_received_at", "_sdc_batched_at", "_sdc_sync_started_at", "_s
 """Columns that tell when a row was loaded."""
 
 
-def shipped() -> dict[str, Any]:
-    """The loader's settings as `meltano.yml` has them."""
-    loaders = yaml.safe_load((PROJECT / "meltano.yml").read_text())["plugins"]["loaders"]
-    (found,) = (loader["settings"] for loader in loaders if loader["name"] == "target-postgres")
-    return {setting["name"]: setting["value"] for setting in found if "value" in setting}
+def shipped(kind: str, name: str) -> dict[str, Any]:
+    """The settings of a plugin as `meltano.yml` has them."""
+    plugins = yaml.safe_load((PROJECT / "meltano.yml").read_text())["plugins"][kind]
+    (found,) = (plugin for plugin in plugins if plugin["name"] == name)
+    defaults = {setting["name"]: setting["value"] for setting in found["settings"] if "value" in setting}
+    return {**defaults, **found.get("config", {})}
 
 
 def loading(messages: Path, folder: Path, url: str, settings: dict[str, Any], schema: str) -> subprocess.Popen[bytes]:
@@ -55,17 +56,27 @@ def differences(connection: psycopg.Connection, table: str) -> list[tuple[Any, .
     return connection.execute(f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})").fetchall()
 
 
-def test_all_streams_load_the_same_without_a_second_validation(tap: TapRunner) -> None:
-    assert shipped()["validate_records"] is False
+WITH_NULLS = (
+    rb'{"data": [{"id": "1", "name": "a\u0000b", "employee_ids": ["\u0000"]}], "meta": {"total": 1, "limit": 100}}'
+)
+
+
+def test_all_streams_load_the_same_without_a_second_look_at_each_record(tap: TapRunner) -> None:
+    settings = shipped("loaders", "target-postgres")
+    assert not settings["validate_records"]
+    assert not settings["sanitize_null_text_characters"]
+    replaced = {"replace_null_characters": shipped("extractors", "tap-factorialhr")["replace_null_characters"]}
     with Sandbox(Company(employees=2, untidy=True)) as sandbox:
-        run = tap(config_for(sandbox, emit_activate_version_messages=True))
+        sandbox.answer = lambda record: Answer(200, WITH_NULLS) if record.resource == "teams/teams" else None
+        run = tap({**config_for(sandbox, emit_activate_version_messages=True), **replaced})
     assert run.code == 0, run.stderr
     messages = tap.folder / "messages.jsonl"
     messages.write_text(run.stdout)
+    closer = {**settings, "validate_records": True, "sanitize_null_text_characters": True}
     with passing_postgres() as url:
         loaders = [
-            loading(messages, tap.folder, url, {**shipped(), "validate_records": True}, "with"),
-            loading(messages, tap.folder, url, shipped(), "without"),
+            loading(messages, tap.folder, url, closer, "with"),
+            loading(messages, tap.folder, url, settings, "without"),
         ]
         for loader in loaders:
             _, errors = loader.communicate(timeout=120)
@@ -76,3 +87,6 @@ def test_all_streams_load_the_same_without_a_second_validation(tap: TapRunner) -
         assert row_counts(url, "without") == counts
         with psycopg.connect(url) as connection:
             assert {table: found for table in counts if (found := differences(connection, table))} == {}
+            assert connection.execute("SELECT name, employee_ids FROM without.teams").fetchall() == [
+                ("a\ufffdb", ["\ufffd"])
+            ]
