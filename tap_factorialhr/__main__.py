@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 
 # What follows takes half a second to import, in which Ctrl-C is to end the run without a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -23,6 +24,8 @@ logger = logging.getLogger("tap-factorialhr")
 
 def main() -> None:
     """Run the tap; whatever goes wrong becomes one line on stderr and an exit code that is not 0."""
+    # What a run that ends early leaves open ends with the process, and Meltano asks for warnings (PYTHONWARNINGS).
+    warnings.simplefilter("ignore", ResourceWarning)
     _open_closed_streams()
     if sys.stdout is None:
         logger.error("standard output is closed; send it to a target or to a file")

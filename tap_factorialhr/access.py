@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.axes import Scope
-from tap_factorialhr.client import GONE, RejectedError, UnavailableError
+from tap_factorialhr.client import GONE, RejectedError, UnavailableError, UnreachableError
 from tap_factorialhr.errors import FactorialError, SessionError
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.resources import CHANGE_KEY
@@ -124,10 +124,11 @@ class Access:
 
         Raises:
             SessionError: They are refused.
+            UnreachableError: There is no server to ask.
         """
         try:
             rows = self._first_page(CREDENTIALS).rows
-        except SessionError:
+        except (SessionError, UnreachableError):
             raise
         except (FactorialError, KeyError):
             return None

@@ -87,6 +87,10 @@ class SlowError(RetriableError):
     """No answer within the time-out."""
 
 
+class UnreachableError(RetriableError):
+    """A server that no connection could be made to."""
+
+
 class OverdueError(RetriableError):
     """The server itself says that it took too long."""
 
@@ -271,6 +275,8 @@ class Client:
                 raise FactorialError(f"{stream}: {refusal[0]}; {refusal[1]}") from None
             if "timed out" in str(error).lower():  # requests hides a time-out while a body is read.
                 raise SlowError("no answer in time") from None
+            if isinstance(_reason(error), urllib3.exceptions.NewConnectionError):
+                raise UnreachableError("no connection to the server") from None
             raise RetriableError("the connection failed") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
             raise RetriableError("the connection broke") from None
@@ -345,8 +351,16 @@ def _given_up(stream: str, error: RetriableError, retries: int) -> RetriableErro
     """What a person gets to see of the last failure."""
     if isinstance(error, SlowError):
         return SlowError(f"{stream}: {error}; raise request_timeout, or try again later")
+    told = f"{stream}: {error}, given up after {retries} retries"
+    if isinstance(error, UnreachableError):
+        return UnreachableError(f"{told}; check base_url and the network, or try again later")
     kind = SlowError if isinstance(error, OverdueError) else RetriableError
-    return kind(f"{stream}: {error}, given up after {retries} retries; try again later")
+    return kind(f"{told}; try again later")
+
+
+def _reason(error: requests.exceptions.ConnectionError) -> object:
+    """What urllib3 says of the last try, None where there was none."""
+    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def _named_parameter(names: Iterable[str], body: bytearray) -> str | None:

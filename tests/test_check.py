@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,18 @@ def test_credentials_that_are_refused_are_one_line(tap: TapRunner, server: Sandb
     assert not run.stdout
     assert "not-the-key" not in run.stderr
     assert "401" in run.stderr.splitlines()[-1]
+
+
+def test_a_server_that_is_not_there_is_one_line_and_no_table(tap: TapRunner) -> None:
+    with socket.socket() as nobody:  # bound, so that nobody else gets the port, and not listening
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        run = tap({"base_url": url, "api_key": "the-key", "max_retries": 0}, "check")
+    assert run.code == 1
+    assert not run.stdout
+    (line,) = run.stderr.splitlines()
+    assert "no connection to the server" in line
+    assert "check base_url" in line
 
 
 def test_empty_lists_for_nobody_are_not_taken_for_an_empty_company(tap: TapRunner) -> None:

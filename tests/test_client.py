@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,13 +18,13 @@ from tap_factorialhr.client import (
     RetriableError,
     SlowError,
     UnavailableError,
+    UnreachableError,
 )
 from tap_factorialhr.errors import FactorialError, SessionError
 from tap_factorialhr.retry_policy import RetryPolicy
 from tests.support.http import client_for, head, serving_bytes
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 GOOD = b'{"data": [{"id": 1}], "meta": {"total": 1}}'
@@ -58,6 +59,15 @@ def test_a_request_says_what_it_is_for() -> None:
     line, *headers = seen[0].decode().split("\r\n")
     assert line == "GET /api/2026-10-01/resources/teams/teams?page=2&ids%5B%5D=a+b HTTP/1.1"
     assert "x-api-key: key" in headers
+
+
+def test_a_server_that_is_not_there_is_said_with_what_to_look_at() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # so that nobody else gets the port, and not listening
+        with pytest.raises(UnreachableError) as caught:
+            get(f"http://127.0.0.1:{nobody.getsockname()[1]}")
+    given_up = "teams: no connection to the server, given up after 0 retries"
+    assert str(caught.value) == f"{given_up}; check base_url and the network, or try again later"
 
 
 def test_a_request_without_parameters_has_no_question_mark() -> None:

@@ -146,6 +146,16 @@ def test_an_expression_that_fails_for_a_row_is_one_clear_line(
     assert json.loads(run.stdout.splitlines()[-1])["type"] == "STATE"
 
 
+def test_a_wrong_setting_is_one_line_where_warnings_are_asked_for(tap: TapRunner) -> None:
+    """As Meltano does, which has what else comes up on stderr in the log of its run."""
+    tap.wrapper = ("env", "PYTHONWARNINGS=once")
+    state = tap.file("state.json", "{}")
+    run = tap({"api_key": "key", "drop_classes": ["no.such"]}, "--state", state, "--discover")
+    assert run.code == 1
+    assert "unknown class" in run.stderr.splitlines()[-1]
+    assert "Warning" not in run.stderr
+
+
 def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> None:
     maps = {"employees": {"id": "id", "upper": "first_name.upper()", "__filter__": "True", "__else__": None}}
     config = config_for(company, stream_maps=maps)
