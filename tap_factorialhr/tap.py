@@ -274,6 +274,8 @@ class TapFactorialHR(Tap):
         run = self.sync_run
         if note := support.note(self.config["api_version"], run.started_at.date()):
             self.logger.warning(note)
+        if not self._selected:
+            self.logger.warning("no stream is selected, so there is nothing to read; look at the selection's spelling")
         tell({stream.name: stream.privacy for stream in self.own_streams if stream.is_wanted})
         run.begin(self._selected)
         # The SDK would log each of the others as skipped: more lines than all else that a run has to say.

@@ -107,3 +107,12 @@ def test_a_catalog_without_the_replication_key_gets_it_and_bookmarks(
     (schema,) = run.of_type("SCHEMA")
     assert {"id", "updated_at"} <= schema["schema"]["properties"].keys()
     assert schema["key_properties"] == ["id"]
+
+
+def test_a_run_that_has_nothing_to_read_says_so(tap: TapRunner, company: Sandbox) -> None:
+    company.clear()
+    run = tap(config_for(company), catalog=tap.catalog())
+    assert run.code == 0, run.stderr
+    assert "no stream is selected" in run.stderr
+    assert [message["type"] for message in run.messages] == ["STATE"]
+    assert not company.requests
