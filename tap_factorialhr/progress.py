@@ -55,7 +55,7 @@ class StreamProgress:
         speed = self.rows / seconds if seconds else 0.0
         if self.seconds is not None:
             how_fast = f", {speed:,.0f} rows/s" if seconds >= _WORTH_A_RATE else ""
-            return f"{self.name}: {self.rows:,} rows in {seconds:.1f} s{how_fast}"
+            return f"{self.name}: {self.rows:,} row{'' if self.rows == 1 else 's'} in {seconds:.1f} s{how_fast}"
         of_all = f" of {self.total:,}" if self.total else ""
         left = f", {max(self.total - self.rows, 0) / speed:,.0f} s left" if self.total and speed else ""
         return f"{self.name}: {self.rows:,}{of_all} rows, {speed:,.0f} rows/s{left}"

@@ -92,8 +92,8 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.DateTimeType(),
         title="Start date",
         description=(
-            "The first day to read, where a stream is read by changes or by days. Without it: all changes, "
-            "and the days of the last year."
+            "The first day to read, such as 2026-01-31, where a stream is read by changes or by days. Without it: all "
+            "changes, and the days of the last year."
         ),
     ),
     th.Property(

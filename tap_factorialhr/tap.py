@@ -20,6 +20,7 @@ from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_factorialhr import checks, stdout, stream_maps, support
+from tap_factorialhr.dates import DAY
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.privacy.maps import check_stream_maps
@@ -38,6 +39,7 @@ STOP_GRACE = 4.0
 """Seconds after a signal in which the run must have ended by itself."""
 LONGEST_SETTLING = 30.0
 """Seconds that the end of a run waits for a token request that is under way, so that the new tokens are kept."""
+NOTHING_SELECTED = "no stream is selected, so there is nothing to read; look at the selection's spelling"
 
 
 def _environment_config(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -275,7 +277,9 @@ class TapFactorialHR(Tap):
         if note := support.note(self.config["api_version"], run.started_at.date()):
             self.logger.warning(note)
         if not self._selected:
-            self.logger.warning("no stream is selected, so there is nothing to read; look at the selection's spelling")
+            self.logger.warning(NOTHING_SELECTED)
+        if run.sync.start and run.sync.start > run.sync.today + DAY:  # a day more, as today is that of UTC
+            self.logger.warning("start_date lies in the future: what is read by changes or by days has no rows yet")
         tell({stream.name: stream.privacy for stream in self.own_streams if stream.is_wanted})
         run.begin(self._selected)
         # The SDK would log each of the others as skipped: more lines than all else that a run has to say.

@@ -110,6 +110,12 @@ def test_credentials_that_are_refused_are_one_line(tap: TapRunner, server: Sandb
     assert "401" in run.stderr.splitlines()[-1]
 
 
+def test_a_selection_of_nothing_is_told(tap: TapRunner, server: Sandbox) -> None:
+    run = tap(config_for(server), "check", catalog=tap.catalog())
+    assert run.code == 0, run.stderr
+    assert "Warning: no stream is selected" in run.stdout
+
+
 def test_a_server_that_is_not_there_is_one_line_and_no_table(tap: TapRunner) -> None:
     with socket.socket() as nobody:  # bound, so that nobody else gets the port, and not listening
         nobody.bind(("127.0.0.1", 0))

@@ -479,3 +479,10 @@ def test_an_incremental_parent_does_not_hide_children(tap: TapRunner) -> None:
         second = tap(config, catalog=catalog, state=first.state)
         stream = "timeoff_policy_timelines"
         assert len(second.records[stream]) == len(first.records[stream]) > 0
+
+
+def test_a_start_date_that_is_yet_to_come_is_told(tap: TapRunner, sandbox: Sandbox) -> None:
+    run = tap({**config_for(sandbox), "start_date": "2100-01-01"}, catalog=tap.catalog("employees"))
+    assert run.code == 0, run.stderr
+    assert "start_date lies in the future" in run.stderr
+    assert "employees" not in run.records

@@ -16,7 +16,7 @@ import msgspec
 from tap_factorialhr import checks, support
 from tap_factorialhr.access import EMPTY, READABLE, Access
 from tap_factorialhr.commands.options import CONTEXT, config_option, plain_errors
-from tap_factorialhr.tap import LONGEST_SETTLING, TapFactorialHR
+from tap_factorialhr.tap import LONGEST_SETTLING, NOTHING_SELECTED, TapFactorialHR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -66,6 +66,7 @@ def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # n
         "supported_until": str(support.last_day(version) or "") or None,
         "warnings": [
             *filter(None, [support.note(version, run.started_at.date())]),
+            *([] if streams else [NOTHING_SELECTED]),
             *([UNKNOWN] if is_unknown else []),
         ],
     }

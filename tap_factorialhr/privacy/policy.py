@@ -125,13 +125,17 @@ def _classes(setting: str, entries: Iterable[Any]) -> frozenset[str]:
     Raises:
         ConfigError: One is not, or is no personal data.
     """
+    if isinstance(entries, str):  # as in a discovery, which looks at no other setting
+        raise ConfigError(f"{setting} must be of type array")
     known = fields.known_classes()
     for place, entry in enumerate(entries, 1):
         if fields.covers(fields.NOT_PERSONAL, str(entry)):
             raise ConfigError(f"{setting} cannot name {_shown(entry, place)}: what is system is no personal data")
         if entry != SPECIAL_CATEGORY and entry not in known:
             close = get_close_matches(str(entry), [SPECIAL_CATEGORY, *sorted(known)], n=1)
-            hint = f"did you mean {close[0]}?" if close else "docs/privacy.md names those there are"
+            alike = [one for one in known if entry and str(entry) in one.rpartition(".")[2]]
+            likely = next(iter([*close, *sorted(alike, key=lambda one: (one.count("."), one))]), None)
+            hint = f"did you mean {likely}?" if likely else "docs/data/README.md names those there are"
             raise ConfigError(f"{setting} has an unknown class, {_shown(entry, place)}; {hint}")
     return frozenset(entries)
 
