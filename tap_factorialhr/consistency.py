@@ -102,7 +102,8 @@ class Trail:
         self._met = None if self.is_ordered or key is None else set(keys)
         paginator = OffsetPaginator(page_size)
         self.is_counted = paginator.last_number(first.meta) is not None
-        self.pages = max(paginator.numbers_after(1, first.meta), default=1)
+        numbers = paginator.numbers_after(1, first.meta)
+        self.pages = numbers[-1] if numbers else 1  # not max(), which takes a total by its word and counts up to it
         self.total = first.meta.total
         self.limit = first.meta.limit
         self.sure = Resume(first.meta.end_cursor, self._rows if first.meta.end_cursor else 0)

@@ -151,18 +151,18 @@ class Listing:
             return Promise.MORE
         if total and not size:
             raise PaginationError("the server tells of rows and gives none")
-        if (
-            size
-            and meta.end_cursor
-            and self._counts_more(meta, places + max(size, meta.limit or 0) if places else None)
-        ):
+        is_doubtful = (meta.has_next_page is None and not meta.is_unpaginated) or self._counts_more(
+            meta, places + max(size, meta.limit or 0) if places else None
+        )
+        if size and meta.end_cursor and is_doubtful:
             return Promise.UNSAID  # Asking once more costs a request, taking it for the last page could cost rows.
         if meta.has_next_page is False or meta.is_unpaginated or total is not None or size < self.page_size:
             return Promise.NONE
         return Promise.UNSAID
 
     def _counts_more(self, meta: PaginationMeta, places: int | None) -> bool:
-        return bool(self.counts_rows and places and meta.limit and meta.total is not None and meta.total > places)
+        is_counted = self.counts_rows and not meta.is_unpaginated and meta.total is not None
+        return bool(is_counted and places and meta.total is not None and meta.total > places)
 
 
 class _Tally:
@@ -176,7 +176,7 @@ class _Tally:
     def add(self, page: Page) -> None:
         self.rows += len(page.rows)
         meta = page.meta
-        if self._listing.counts_rows and meta.limit and meta.total is not None:
+        if self._listing.counts_rows and not meta.is_unpaginated and meta.total is not None:
             self._totals = [*self._totals[:1], meta.total]
 
     @property

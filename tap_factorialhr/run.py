@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_factorialhr import openapi
 from tap_factorialhr.axes import Scope, SyncWindow
-from tap_factorialhr.client import Client
+from tap_factorialhr.client import Client, UnreachableError
 from tap_factorialhr.http_session import Session, connect_and_read_seconds
 from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.authenticators import FactorialAuthenticator
     from tap_factorialhr.axes import Parents
+    from tap_factorialhr.client import RetriableError
     from tap_factorialhr.messages import MessageWriter
     from tap_factorialhr.progress import Progress
     from tap_factorialhr.resources import Resource
@@ -51,6 +52,10 @@ class Readable(Protocol):
     @property
     def older_is_not_read(self) -> bool:
         """Whether ``start_date`` asks for older rows than those that are read."""
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether all of its rows are asked for, so that none would mean that there are none."""
 
     def next_walk(self) -> PartitionWalk:
         """What of it can be read now, ahead of its turn."""
@@ -112,7 +117,8 @@ class Run:
         self.order: Sequence[Readable] = ()
         self.full_refresh_days: int | None = config.get("full_refresh_days")
         self._has_rows = False
-        self._held: dict[str, Callable[[], None]] = {}
+        self._held: list[Callable[[], None]] = []
+        self._good_before: float | None = None
 
     # Requests
 
@@ -208,33 +214,45 @@ class Run:
         # Whose credentials they are is told to any, also where they see nothing (API notes, "Authentication").
         self._has_rows = self._has_rows or (rows > 0 and path != WHOSE_CREDENTIALS)
 
-    def activate(self, stream: str, write: Callable[[], None]) -> None:
-        """Let the target drop the rows that have gone from a stream, once anything shows that not all is empty.
+    def once_there_are_rows(self, act: Callable[[], None]) -> None:
+        """Do what rests on rows that did not come, once anything shows that not all is empty.
 
         With wrong credentials a server has been seen to answer with empty lists (API notes, "Paths and versions").
 
         Args:
-            stream: Its name.
-            write: Writes its ACTIVATE_VERSION.
+            act: Moves a bookmark past what was asked for, or lets the target drop the rows that have gone.
         """
-        self._held[stream] = write
+        self._held.append(act)
         self._release()
 
     def _release(self) -> None:
         if self._has_rows:
-            for write in self._held.values():
-                write()
+            for act in self._held:
+                act()
             self._held.clear()
 
     def finish(self) -> None:
-        """All streams have had their turn: activate what waited for a sign, or say that none came."""
+        """All streams have had their turn: do what waited for a sign of rows, or say that none came."""
         self._release()
-        if self._held:
+        says_nothing = {*self.report.skipped, *self.report.failed, self.describe(WHOSE_CREDENTIALS).name}
+        if not self._has_rows and any(one.begins_anew and one.name not in says_nothing for one in self.order):
             logger.warning(
-                "not one row was read in this run, which is no proof that all have gone: nothing is dropped from "
-                "the tables of %d streams; check what the credentials may see",
-                len(self._held),
+                "not one row was read in this run, which is no proof that there are none: no bookmark moves, and "
+                "nothing is dropped from any table; check what the credentials may see, and base_url"
             )
+
+    def goes_on_after(self, error: RetriableError) -> bool:
+        """Say whether other streams are worth trying after one that the server did not answer.
+
+        They are not where there is no server, nor where it has answered nothing since the one before that failed.
+
+        Args:
+            error: What its request was given up with.
+        """
+        if isinstance(error, UnreachableError):
+            return False
+        before, self._good_before = self._good_before, self.client.throttle.last_good
+        return before is None or self._good_before > before
 
     def close(self) -> None:
         """Tell what each stream took."""

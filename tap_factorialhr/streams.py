@@ -18,7 +18,7 @@ from tap_factorialhr import fields
 from tap_factorialhr.axes import DEFAULT_HISTORY
 from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.catalog import check_entry, field_names, with_fields
-from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
 from tap_factorialhr.dates import as_day, as_text
 from tap_factorialhr.decoding import decode_answer, replacing_null_characters
 from tap_factorialhr.privacy.rows import RowPrivacy
@@ -171,6 +171,11 @@ class FactorialStream(Stream):
         is_due = days is not None and self.bookmark.is_due(self.name, days, self._run.sync.today)
         return is_due or self.bookmark.value is None
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether this run asks for all of its rows, so that none would mean that there are none."""
+        return not self.lacks_setting and (self._is_whole or self.bookmark.value is None)
+
     @cached_property
     def _first_day(self) -> date | None:
         """The first day that this run and those before it ask for, None where that is not limited.
@@ -267,12 +272,14 @@ class FactorialStream(Stream):
                     self._finish(newest)
             except UnavailableError as error:
                 self._run.report.skip(self.name, str(error))
-            except (RejectedError, PagesError) as error:
+            except (RejectedError, PagesError, LargeError) as error:
                 self._run.report.fail(self.name, str(error))
-            except (SlowError, LargeError) as error:
-                if not self.resource.windows:
+            except RetriableError as error:
+                # One that is too slow even for one day says nothing of others.
+                is_slow_by_days = self.resource.windows and isinstance(error, SlowError)
+                if not (is_slow_by_days or self._run.goes_on_after(error)):
                     raise
-                self._run.report.fail(self.name, str(error))  # Down to one day; other streams may be faster.
+                self._run.report.fail(self.name, str(error))
 
     def _warn_of_future(self) -> None:
         if ahead := self.bookmark.ahead:
@@ -309,7 +316,7 @@ class FactorialStream(Stream):
                 self._finish_changes(newest)
             if not short and (version := self._stream_version) is not None and self._shows_what_is_gone:
                 write = super()._write_activate_version_message
-                self._run.activate(self.name, lambda: write(version))
+                self._run.once_there_are_rows(lambda: write(version))
         self._run.write_state()
 
     @property
@@ -327,7 +334,8 @@ class FactorialStream(Stream):
         if self.replication_key == CHANGE_KEY or is_empty:  # Up to here it has been read, whatever rows say.
             newest = settled
         if newest is not None:
-            self._move_bookmark(min(newest, settled))
+            value = min(newest, settled)
+            self._run.once_there_are_rows(lambda: self._move_bookmark(value))
 
     @property
     def _left_out(self) -> Counter[str]:
@@ -414,7 +422,8 @@ class FactorialStream(Stream):
 
     def _partition_done(self, partition: Partition) -> None:
         if self.is_incremental and partition.bookmark is not None and not self._left_out:
-            self._move_bookmark(max(partition.bookmark, self.bookmark.value or ""))
+            value = max(partition.bookmark, self.bookmark.value or "")
+            self._run.once_there_are_rows(lambda: self._move_bookmark(value))
             self._run.write_state()
 
     def _move_bookmark(self, value: str) -> None:

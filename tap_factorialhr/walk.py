@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.client import GONE, LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
@@ -176,10 +176,10 @@ class PartitionWalk:
 
     def _pages(self, job: _PartitionJob) -> Iterator[tuple[Partition, Page, bool]]:
         """The pages of the first of the jobs, which has been taken or replaced when they have come."""
-        partition = job.partition
+        partition, has_begun = job.partition, False
         try:
             for page in job:
-                self._is_there = True
+                self._is_there = has_begun = True
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return
@@ -192,17 +192,29 @@ class PartitionWalk:
         except (SlowError, LargeError) as error:
             self._halve(partition, error)
         except (UnavailableError, RejectedError) as error:
-            self._leave_out(partition, error)
+            self._leave_out(partition, error, has_begun=has_begun)
 
-    def _leave_out(self, partition: Partition, error: UnavailableError | RejectedError) -> None:
+    def _leave_out(self, partition: Partition, error: UnavailableError | RejectedError, *, has_begun: bool) -> None:
         self._was_refused = True
         smaller = partition.split()
+        if not smaller and self._is_interrupted(partition, error, has_begun=has_begun):
+            raise PagesError(f"{self.stream}: {error}, after some of its rows had come; try again") from None
         if not smaller and not partition.can_be_left_out:
             raise error
         if not smaller:
             self.left_out[error.status] += 1
             self._refusal = error
         self._replace(1, smaller)
+
+    def _is_interrupted(
+        self, partition: Partition, error: UnavailableError | RejectedError, *, has_begun: bool
+    ) -> bool:
+        """Whether a refusal says nothing of access, since there was some: but a parent may go while it is read."""
+        if not isinstance(error, UnavailableError):
+            return False
+        if partition.can_be_left_out:
+            return has_begun and error.status not in GONE
+        return self._is_there
 
     def _halve(self, partition: Partition, error: SlowError | LargeError) -> None:
         if partition.window is None or not partition.can_halve:

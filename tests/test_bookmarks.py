@@ -43,7 +43,7 @@ def test_a_bookmark_stays_behind_the_start_of_the_run(tap: TapRunner, company: S
         for row in company.company.rows(PATH):
             row["updated_at"] = "2999-01-01T00:00:00.000Z"
     began = datetime.now(UTC)
-    run = tap(config, catalog=tap.catalog(stream))
+    run = tap(config, catalog=tap.catalog(stream, "teams"))
     value = datetime.fromisoformat(mark(run, stream))
     limit = datetime.now(UTC) - MARGIN
     if stream == "attendance_shifts":
@@ -165,3 +165,38 @@ def test_a_resource_that_is_refused_as_a_whole_is_given_up_soon(tap: TapRunner) 
         assert f"skipped: {stream} (HTTP 403)" in run.stderr
         windows = {one.get("start_on") for one in sandbox.requests_for(path)}
     assert len(windows) <= 2 * 8  # As many requests as may be in flight, and as many that wait to be taken.
+
+
+FOUR = ("employees", "project_management_projects", "attendance_shifts", "timeoff_leaves")
+NOTHING = b'{"data": [], "meta": {"total": 0, "limit": 100, "has_next_page": false}}'
+
+
+@pytest.mark.parametrize("body", [NOTHING, b'{"errors": null}'])
+def test_a_run_that_gets_empty_lists_alone_moves_no_bookmark(tap: TapRunner, company: Sandbox, body: bytes) -> None:
+    """As wrong credentials get them: the run with the right ones has to have everything."""
+    config, catalog = config_for(company, full_refresh_days=30), tap.catalog("api_public_credentials", *FOUR)
+    everything = tap(config, catalog=catalog)
+    company.answer = lambda record: None if record.resource in {"", "api_public/credentials"} else Answer(body=body)
+    empty = tap(config, catalog=catalog)
+    assert empty.code == 0, empty.stderr
+    assert "not one row was read in this run" in empty.stderr
+    assert not any(empty.state["bookmarks"].values())
+    later = tap(config, catalog=catalog, state=everything.state)
+    assert later.state["bookmarks"] == everything.state["bookmarks"]
+    assert "not one row was read in this run" in later.stderr  # leaves are read whole each time
+    company.answer = None
+    mended = tap(config, catalog=catalog, state=empty.state)
+    assert {name: len(rows) for name, rows in mended.records.items()} == {
+        name: len(rows) for name, rows in everything.records.items()
+    }
+
+
+def test_a_run_without_changes_is_no_news(tap: TapRunner, company: Sandbox) -> None:
+    config, catalog = config_for(company, lookback_days=0), tap.catalog("employees")
+    first = tap(config, catalog=catalog)
+    for row in company.company.rows(PATH):
+        row["updated_at"] = "2020-01-01T00:00:00.000Z"
+    second = tap(config, catalog=catalog, state=first.state)
+    assert not second.records
+    assert second.state["bookmarks"] == first.state["bookmarks"]
+    assert "WARNING" not in second.stderr

@@ -219,14 +219,38 @@ def test_rows_that_go_or_enter_during_the_read_are_not_short(
 
 
 @BOTH
-@pytest.mark.parametrize("known", [{"counts_rows": False}, {"left_out": "limit"}, {"left_out": "total"}])
+@pytest.mark.parametrize("known", [{"counts_rows": False}, {"limit": None}, {"left_out": "total"}])
 def test_without_a_total_of_rows_nothing_can_be_short(known: dict[str, Any], by_number: bool) -> None:
     def twist(answer: dict[str, Any], _: Asked) -> None:
         answer["meta"]["total"] = 250
         answer["meta"].pop(known.get("left_out"), None)
+        if "limit" in known:  # as of a resource that is not paginated
+            answer["meta"]["limit"] = None
 
     shelf = Shelf(list(range(1, 26)), limit=10, twist=twist)
     assert not counted(shelf, by_number=by_number, counts_rows=known.get("counts_rows", True)).is_short
+
+
+@BOTH
+def test_a_total_counts_where_the_limit_is_left_out(by_number: bool) -> None:
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"]["total"] = 250
+        del answer["meta"]["limit"]
+
+    assert counted(Shelf(list(range(1, 26)), limit=10, twist=twist), by_number=by_number) == RowCount(25, 250)
+
+
+@BOTH
+@pytest.mark.parametrize("left_out", ["total", "limit", "nothing"])
+def test_a_short_page_is_not_the_last_one_where_the_answer_does_not_say(by_number: bool, left_out: str) -> None:
+    """The server skips a row of each page, as it does with rows that these credentials may not see."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["data"] = answer["data"][1:]
+        answer["meta"].pop("has_next_page")
+        answer["meta"].pop(left_out, None)
+
+    assert counted(Shelf(list(range(1, 46)), limit=10, twist=twist), by_number=by_number).rows == 40
 
 
 def teams_that_are_short(record: RequestRecord) -> Answer | None:

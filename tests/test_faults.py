@@ -344,3 +344,63 @@ def test_what_ended_the_run_is_told_where_the_target_has_gone_as_well(tap: TapRu
         errors = process.stderr.read()
         assert process.wait(timeout=20) == (128 + signal.SIGINT if is_interrupted else 1)
         assert ("stopped by signal" if is_interrupted else "HTTP 401") in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_stream_that_is_refused_half_way_has_failed(tap: TapRunner, status: int) -> None:
+    """There was access a moment ago: a firewall, or a company that has just ended its contract."""
+    with Sandbox(Company(employees=40)) as sandbox:
+        config = config_for(sandbox, page_size=10, max_retries=0)
+        sandbox.answer = lambda record: (
+            Answer(status)
+            if record.resource == "employees/employees" and (record.get("after_id") or record.get("page") != "1")
+            else None
+        )
+        run = tap(config, catalog=tap.catalog("employees", "teams"))
+    assert run.code == 1
+    assert f"employees: HTTP {status}, after some of its rows had come; try again" in run.stderr
+    assert "skipped" not in run.stderr
+    assert run.records["teams"]
+    assert "employees" not in run.state["bookmarks"] or not run.state["bookmarks"]["employees"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_streams_after_one_that_is_not_answered_are_read(tap: TapRunner, concurrency: int) -> None:
+    with Sandbox(Company(employees=3)) as sandbox:
+        sandbox.answer = lambda record: Answer(500) if record.resource == "locations/locations" else None
+        config = config_for(sandbox, max_retries=1, concurrency=concurrency)
+        run = tap(config, catalog=tap.catalog("employees", "locations", "teams", "trainings"))
+    assert run.code == 1
+    assert set(run.records) == {"employees", "teams", "trainings"}
+    last = run.stderr.splitlines()[-1]
+    assert "1 stream failed, the first: locations: HTTP 500, given up after 1 retries" in last
+
+
+def test_a_server_that_answers_nothing_is_given_up_after_two_streams(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=3)) as sandbox:
+        sandbox.answer = lambda _: Answer(500)
+        run = tap(config_for(sandbox, max_retries=0, concurrency=1), catalog=tap.catalog("employees", "teams", "tasks"))
+        asked = {record.resource for record in sandbox.requests}
+    assert run.code == 1
+    assert asked == {"employees/employees", "tasks/tasks"}
+    assert "tasks: HTTP 500, given up" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("total", [10**12, 2**62, 10**39])
+def test_a_total_that_cannot_be_is_not_counted_up_to(tap: TapRunner, total: int) -> None:
+    """It took minutes in which no signal was obeyed."""
+    with Sandbox(Company(employees=3)) as sandbox:
+        body = b'{"data": [%b], "meta": {"total": %d, "limit": 2, "has_next_page": %b, "end_cursor": "%b"}}'
+
+        def answer(record: RequestRecord) -> Answer | None:
+            if record.resource != "teams/teams":
+                return None
+            if record.get("after_id") == "a" or record.get("page") == "2":
+                return Answer(body=body % (b'{"id": 3}', 3, b"false", b"b"))
+            if record.get("page") not in {None, "1"}:
+                return Answer(body=body % (b"", total, b"false", b""))
+            return Answer(body=body % (b'{"id": 1}, {"id": 2}', total, b"true", b"a"))
+
+        sandbox.answer = answer
+        run = tap(config_for(sandbox, page_size=2, max_retries=0), catalog=tap.catalog("teams"))
+    assert [record["id"] for record in run.records["teams"]] == ["1", "2", "3"]

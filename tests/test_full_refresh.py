@@ -232,7 +232,7 @@ def test_a_run_in_which_everything_is_empty_drops_nothing(tap: TapRunner, compan
     run = tap(config, catalog=tap.catalog("employees", "teams", "locations"))
     assert run.code == 0
     assert run.of_type("ACTIVATE_VERSION") == []
-    assert "nothing is dropped from the tables of 3 streams" in run.stderr
+    assert "nothing is dropped from any table" in run.stderr
 
 
 @pytest.mark.parametrize("empty", ["employees/employees", "teams/teams"])

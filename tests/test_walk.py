@@ -203,7 +203,8 @@ def test_nor_can_it_be_left_out_where_others_are_there() -> None:
             raise UnavailableError("HTTP 403")
         return page_of(asked, pages=1)
 
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher, pytest.raises(UnavailableError, match="HTTP 403"):
+    told = "s: HTTP 403, after some of its rows had come"
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher, pytest.raises(PagesError, match=told):
         ids_of(fetcher.walk("s", "id", [partition(1), partition(2), partition(3)]))
 
 
