@@ -47,6 +47,8 @@ def _open_closed_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # Gets the lowest number that is free, which is this one.
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 (a descriptor, for as long as the process lives)
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 (a descriptor, for as long as the process lives)
 
@@ -71,7 +73,8 @@ def run(arguments: list[str]) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except Interrupted as error:
-        logger.warning("stopped by signal %d; what was written is in the state", error.args[0])
+        of_run = "; what was written is in the state" if command is TapFactorialHR.cli else ""
+        logger.warning("stopped by signal %d%s", error.args[0], of_run)
         return 128 + int(error.args[0])
     except Exception as error:  # noqa: BLE001 (the message may hold a value of a row: only where it happened is told)
         logger.error(  # noqa: TRY400

@@ -9,13 +9,14 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_factorialhr.axes import Scope
 from tap_factorialhr.client import GONE, RejectedError, UnavailableError, UnreachableError
 from tap_factorialhr.errors import FactorialError, SessionError
 from tap_factorialhr.partitions import Partitions
-from tap_factorialhr.resources import CHANGE_KEY
+from tap_factorialhr.resources import CHANGE_KEY, WHOSE_CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from tap_factorialhr.run import Run
     from tap_factorialhr.streams import FactorialStream
 
+T = TypeVar("T")
+
 READABLE, EMPTY, FORBIDDEN, NOT_THERE = "readable", "empty", "forbidden", "not there"
 NOTHING_TO_ASK, REJECTED, FAILED = "nothing to ask", "rejected", "failed"
-CREDENTIALS = "api_public/credentials"
-"""The resource that tells whose the credentials are (API notes, "Authentication")."""
 OF_THE_CREDENTIALS = ("legal_name", "company_id", "role", "employee_id")
 """What of it says for whom they are, without naming a person."""
 LATELY = timedelta(days=7)
@@ -109,15 +110,19 @@ class Access:
         Raises:
             SessionError: The credentials are refused.
         """
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="check") as pool:
-            waiting = {pool.submit(self._finding, stream) for stream in streams}
-            try:
-                while waiting:
-                    done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
-                    self._check()
-                    yield from (future.result() for future in done)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        yield from self._side_by_side([partial(self._finding, stream) for stream in streams], concurrency)
+
+    def _side_by_side(self, calls: Sequence[Callable[[], T]], concurrency: int) -> Iterator[T]:
+        """What calls give, as it comes; where the run is to end, those under way are left to themselves."""
+        pool = ThreadPoolExecutor(concurrency, thread_name_prefix="check")
+        try:
+            waiting = {pool.submit(call) for call in calls}
+            while waiting:
+                done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                self._check()
+                yield from (future.result() for future in done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def whose(self) -> dict[str, Any] | None:
         """For whom the credentials are; None where the API does not say.
@@ -127,12 +132,12 @@ class Access:
             UnreachableError: There is no server to ask.
         """
         try:
-            rows = self._first_page(CREDENTIALS).rows
+            (page,) = self._side_by_side([partial(self._first_page, WHOSE_CREDENTIALS)], 1)
         except (SessionError, UnreachableError):
             raise
         except (FactorialError, KeyError):
             return None
-        return {name: rows[0].get(name) for name in OF_THE_CREDENTIALS} if rows else None
+        return {name: page.rows[0].get(name) for name in OF_THE_CREDENTIALS} if page.rows else None
 
     def _finding(self, stream: FactorialStream) -> Finding:
         try:

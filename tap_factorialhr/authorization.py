@@ -104,6 +104,9 @@ class AuthorizationRequest:
         text = pasted.strip()
         if not text:
             raise SessionError("No code was pasted. Run login again")
+        bare = urlsplit(self.redirect_uri).netloc
+        if bare and text.startswith(f"{bare}/"):  # as some browsers show an address
+            text = f"http://{text}"
         try:
             parts = urlsplit(text)
         except ValueError:

@@ -52,7 +52,7 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
 
 def _problem_of(value: str, kinds: Sequence[str]) -> str | None:
     """What a value from the environment would have to be, None where it is that or looked at later."""
-    if "integer" in kinds and not value.strip().lstrip("+-").isdecimal():
+    if "integer" in kinds and not re.fullmatch(r"[+-]?[0-9]+", value.strip()):
         return "a whole number"
     if "boolean" in kinds and value.lower() not in _TRUTH:
         return "true or false"
@@ -207,7 +207,7 @@ def check_catalog(catalog: Mapping[str, Any] | None) -> None:
 
 def _is_entry(entry: object) -> bool:
     """Whether this can be a stream of a catalog."""
-    if not isinstance(entry, dict) or not isinstance(entry.get("tap_stream_id") or entry.get("stream"), str):
+    if not isinstance(entry, dict) or not isinstance(entry.get("tap_stream_id"), str):
         return False
     schema, metadata = entry.get("schema"), entry.get("metadata", [])
     has_fields = isinstance(schema, dict) and isinstance(schema.get("properties"), dict)

@@ -21,7 +21,7 @@ import urllib3
 from tap_factorialhr import decoding
 from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.errors import CredentialsError, FactorialError, SessionError
-from tap_factorialhr.http_session import refusal_of_proxy
+from tap_factorialhr.http_session import is_untrusted, refusal_of_proxy
 from tap_factorialhr.throttle import Throttle
 from tap_factorialhr.watchdog import LONGEST_ANSWER, EndlessError, read_body
 
@@ -113,7 +113,7 @@ class RefusedError(FactorialError):
 
 
 class UnavailableError(RefusedError):
-    """A resource that this company or these credentials have no access to (403, 404)."""
+    """A resource that this company or these credentials have no access to (`UNAVAILABLE`)."""
 
 
 class RejectedError(RefusedError):
@@ -262,7 +262,7 @@ class Client:
             with self._session.send(request, timeout=self._timeout, allow_redirects=False, stream=True) as response:
                 return response, self._read(stream, response, turn)
         except requests.exceptions.SSLError as error:
-            if "CERTIFICATE_VERIFY_FAILED" not in str(error):  # Such as a connection that ends in the handshake.
+            if not is_untrusted(error):
                 raise RetriableError("the TLS connection failed") from None
             raise FactorialError(
                 f"{stream}: the server's TLS certificate could not be verified; check base_url, or name your CA in "

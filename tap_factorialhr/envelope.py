@@ -31,7 +31,6 @@ class PaginationMeta:
         total: Rows in all.
         has_next_page: Whether there is a next page.
         has_previous_page: Whether there is a page before.
-        start_cursor: The cursor of the first row.
         end_cursor: The cursor of the last row.
         is_unpaginated: Whether it says that all rows are in this one answer, by a limit of null.
     """
@@ -40,7 +39,6 @@ class PaginationMeta:
     total: int | None = None
     has_next_page: bool | None = None
     has_previous_page: bool | None = None
-    start_cursor: str | None = None
     end_cursor: str | None = None
     is_unpaginated: bool = False
 
@@ -58,7 +56,6 @@ class PaginationMeta:
             total=_count(meta.get("total")),
             has_next_page=_flag(meta.get("has_next_page")),
             has_previous_page=_flag(meta.get("has_previous_page")),
-            start_cursor=_cursor(meta.get("start_cursor")),
             end_cursor=_cursor(meta.get("end_cursor")),
             is_unpaginated="limit" in meta and meta["limit"] is None,
         )

@@ -26,6 +26,11 @@ def connect_and_read_seconds(request_timeout: float) -> tuple[float, float]:
     return min(float(request_timeout), LONGEST_CONNECT), float(request_timeout)
 
 
+def is_untrusted(error: requests.exceptions.SSLError) -> bool:
+    """Whether TLS failed for the server's certificate, and not as a connection fails that ends in the handshake."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
 class Session(requests.Session):
     """An HTTP session to one server that keeps to the settings.
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 AxisKind = TypeVar("AxisKind", bound=Axis)
 ParameterValue = str | bool | tuple[str, ...]
 
+WHOSE_CREDENTIALS = "api_public/credentials"
+"""The resource that tells whose the credentials are (API notes, "Authentication")."""
 CHANGE_KEY = "_read_at"
 """The field that rows without ``updated_at`` get, where only changed ones are asked for: when their run began."""
 SINCE_FILTERS = ("updated_at_gteq", "updated_from", "updated_after")
@@ -96,7 +98,7 @@ def _employees(parameter: str = "employee_ids[]", chunk: int = LIST_OF_IDS) -> P
 
 
 def _company() -> Parents:
-    return Parents(resource="api_public/credentials", parameter="company_id", key="company_id", field="company_id")
+    return Parents(resource=WHOSE_CREDENTIALS, parameter="company_id", key="company_id", field="company_id")
 
 
 def _integrations(parameter: str) -> SettingValues:

@@ -16,7 +16,7 @@ from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.privacy.policy import Policy
 from tap_factorialhr.report import Report
-from tap_factorialhr.resources import describe
+from tap_factorialhr.resources import WHOSE_CREDENTIALS, describe
 from tap_factorialhr.retry_policy import RetryPolicy
 from tap_factorialhr.walk import Fetcher
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 SAFETY_MARGIN = timedelta(minutes=10)
 """What every bookmark stays behind the start of a run at least: the server's clock may be behind ours."""
-
-WHOSE_CREDENTIALS = "api_public/credentials"
 
 logger = logging.getLogger("tap-factorialhr")
 

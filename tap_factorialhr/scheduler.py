@@ -194,7 +194,7 @@ class Scheduler:
     """Sends requests in threads, at most so many at once, the nearest first."""
 
     def __init__(self, concurrency: int, check: Callable[[], None] = lambda: None) -> None:
-        """Take how many requests may be in flight at once (1: nothing jobs ahead of the flow whose turn it is).
+        """Take how many requests may be in flight at once (1: nothing is sent ahead of the flow whose turn it is).
 
         Args:
             concurrency: Requests in flight.

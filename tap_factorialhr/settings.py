@@ -49,7 +49,7 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType(min_length=1),
         secret=True,
         title="Refresh token",
-        description="An OAuth refresh token; each serves once, so set token_file as well.",
+        description="An OAuth refresh token; each serves once, so set token_file or token_database as well.",
     ),
     th.Property(
         "client_id",

@@ -109,7 +109,8 @@ class FactorialStream(Stream):
         self.replication_key = replication_key
         self._walk: PartitionWalk | None = None
         self.rows_written = 0
-        self._met: set[Any] = set()
+        self._without_key = 0
+        self._met: set[str] = set()
 
     @property
     def metadata(self) -> MetadataMapping:
@@ -371,6 +372,13 @@ class FactorialStream(Stream):
             self.logger.warning(
                 "%s: fields left out, as the catalog does not have them: %s; discover it anew", self.name, told
             )
+        if self._without_key:
+            self.logger.warning(
+                "%s: %d rows came without a value of the key %s, and a table keeps one of them at the most",
+                self.name,
+                self._without_key,
+                ", ".join(self.resource.key),
+            )
         for warning in self._shaper.warnings():
             self.logger.warning("%s: %s", self.name, warning)
 
@@ -395,8 +403,8 @@ class FactorialStream(Stream):
             for row in rows:
                 row[CHANGE_KEY] = started
         if self.resource.may_repeat:
-            rows = [row for row in rows if row.get("id") not in self._met]
-            self._met |= {row["id"] for row in rows if row.get("id") is not None}
+            rows = [row for row in rows if str(row.get("id")) not in self._met]
+            self._met |= {str(row["id"]) for row in rows if row.get("id") is not None}
         return rows
 
     def _is_selected(self, breadcrumb: tuple[str, ...]) -> bool:
@@ -410,6 +418,7 @@ class FactorialStream(Stream):
                 stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
             )
         self.rows_written += len(records)
+        self._without_key += sum(column(records, key).count(None) for key in self.resource.key)
         self._run.note_rows(self.resource.path, len(records))
         self._run.progress.advance(self.name, len(records))
 

@@ -190,7 +190,7 @@ class TokenDatabase:
         except self._driver.errors.LockNotAvailable:
             message = f"another process has held {self.name} for over {self._lock_seconds:.0f} seconds"
             problem = SessionError(f"{message}. Wait for it or end it, then run again")
-        except (self._driver.Error, OSError) as error:
+        except (self._driver.Error, OSError, UnicodeError) as error:  # The last is of a host that cannot be one.
             problem = kind(f"{self.name} {what} ({_reason(error)})")
         raise problem
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import requests
 import urllib3.exceptions
 
-from tap_factorialhr.http_session import refusal_of_proxy
+from tap_factorialhr.http_session import is_untrusted, refusal_of_proxy
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
 from tap_factorialhr.watchdog import EndlessError, read_body
 
@@ -188,6 +188,8 @@ def _object(body: bytearray) -> Mapping[str, Any]:
 def _no_answer(error: requests.RequestException) -> Outcome:
     """What a request without an answer means: whether the server may have seen it is what counts."""
     if isinstance(error, requests.exceptions.SSLError):
+        if not is_untrusted(error):  # Perhaps after the request was sent: nothing tells.
+            return Lost("the TLS connection to the token endpoint failed")
         return Refused(
             "the server's TLS certificate was not accepted",
             "Check base_url, and name the CA bundle if your network needs one of its own",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import threading
 from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,7 @@ import pytest
 
 from tap_factorialhr import support
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
-from tests.support.tap import config_for
+from tests.support.tap import TAP, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +111,19 @@ def test_credentials_that_are_refused_are_one_line(tap: TapRunner, server: Sandb
     assert not run.stdout
     assert "not-the-key" not in run.stderr
     assert "401" in run.stderr.splitlines()[-1]
+
+
+def test_a_signal_ends_it_at_once_and_says_so(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=2), latency=30) as slow:
+        command = [*TAP, "check", "--config", tap.file("config.json", config_for(slow))]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not slow.requests:
+            threading.Event().wait(0.02)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not out
+    assert errors.splitlines()[-1].endswith("stopped by signal 2")
 
 
 def test_a_selection_of_nothing_is_told(tap: TapRunner, server: Sandbox) -> None:

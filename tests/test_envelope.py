@@ -29,7 +29,7 @@ from tap_factorialhr.typed import TypedDecoder
         ),
         (
             {"data": [], "meta": {"start_cursor": "a", "has_next_page": False}},
-            PaginationMeta(None, None, False, None, "a"),
+            PaginationMeta(has_next_page=False),
         ),
         ({"data": [], "meta": {"end_cursor": "", "has_next_page": None}}, PaginationMeta()),
         ({"data": [], "meta": {"has_next_page": "false"}}, PaginationMeta()),

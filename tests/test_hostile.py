@@ -259,6 +259,25 @@ def test_odd_values_are_read_right(tap: TapRunner, sandbox: Sandbox, config: dic
     assert [message["record"]["name"] for message in map(json.loads, lines) if message["type"] == "RECORD"] == [name]
 
 
+def test_rows_without_a_key_are_told(tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]) -> None:
+    rows = '{"name": "a"}, {"id": null, "name": "b"}, {"id": "3", "name": "c"}'
+    run = run_teams(tap, sandbox, config, lambda _: envelope(rows))
+    assert len(run.records["teams"]) == 3
+    assert "teams: 2 rows came without a value of the key id" in run.stderr
+
+
+def test_an_id_of_no_known_kind_ends_no_run(tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]) -> None:
+    sandbox.answer = lambda record: (
+        Answer(200, envelope('{"id": ["1"]}')) if record.resource == "finance/contacts" else None
+    )
+    try:
+        run = tap(config, catalog=tap.catalog("finance_contacts"))
+    finally:
+        sandbox.answer = None
+    assert run.code == 0, run.stderr
+    assert "became null in field id" in run.stderr
+
+
 def test_null_characters_are_replaced_where_that_is_asked_for(
     tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]
 ) -> None:

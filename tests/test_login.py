@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+import filelock
 import pytest
 import requests
 from click.testing import CliRunner
@@ -346,6 +347,34 @@ def test_a_signal_during_the_exchange_loses_no_tokens(login: Login) -> None:
     assert login.sandbox.oauth.accepts(login.kept["access_token"])
 
 
+def test_a_signal_while_another_process_has_the_session_ends_it(login: Login) -> None:
+    process = login.start("--paste")
+    page_in(process)
+    with filelock.FileLock(f"{login.file}.lock"):
+        assert process.stdin
+        process.stdin.write("the-code\n")
+        process.stdin.flush()
+        for _ in range(300):
+            threading.Event().wait(0.1)
+            process.send_signal(signal.SIGINT)  # While it waits for the lock, at some time.
+            if process.poll() is not None:
+                break
+        out, errors = process.communicate(timeout=60)
+    assert login.judged(process.returncode, out + errors)[0] == 130
+    assert not login.exchanges
+
+
+@pytest.mark.parametrize("arguments", [[], ["--paste"]])
+def test_without_standard_input_it_is_one_line(login: Login, tmp_path: Path, arguments: list[str]) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(login.config))
+    command = " ".join([*TAP, "login", "--no-browser", "--wait", "1", *arguments, "--config", str(config)])
+    done = subprocess.run(["sh", "-c", f"{command} <&-"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "unexpected" not in done.stderr
+    assert ("No code was pasted" if arguments else "No answer came back") in last_line(done.stderr)
+
+
 @pytest.mark.parametrize("missing", ["client_id", "client_secret", "token_file"])
 def test_what_is_missing_is_named_where_nobody_can_be_asked(login: Login, missing: str) -> None:
     del login.config[missing]
@@ -384,6 +413,14 @@ def test_whatever_is_pasted_is_a_code_or_an_error_of_one_line(pasted: str) -> No
         code, told = "", str(error)
     assert code in {"", pasted.strip()}
     assert len((code or told).splitlines()) == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8910/callback", "http://127.0.0.1:8910/callback"])
+def test_an_address_may_be_pasted_as_browsers_show_it(address: str) -> None:
+    request = AuthorizationRequest("https://api.example/oauth/authorize", "c", "http://127.0.0.1:8910/callback")
+    assert request.code_in(f"{address}?code=the-code&state={request.state}") == "the-code"
+    with pytest.raises(SessionError, match="does not belong to this login"):
+        request.code_in(f"{address}?code=the-code&state=another")
 
 
 def test_each_request_is_another_one() -> None:

@@ -448,6 +448,7 @@ CUT_OFF = Lost("the token endpoint's answer was cut off (ConnectionError)")
                 "Check base_url, and name the CA bundle if your network needs one of its own",
             ),
         ),
+        (requests.exceptions.SSLError("EOF"), Lost("the TLS connection to the token endpoint failed")),
         *(
             (error("x"), Refused("the token endpoint's address is not usable", "Check base_url"))
             for error in (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)

@@ -35,6 +35,7 @@ def company() -> Iterator[Sandbox]:
         ("STREAM_MAPS={a", "must be a JSON object"),
         ("STREAM_MAPS=[1]", "must be a JSON object"),
         ("PAGE_SIZE=ten", "must be a whole number"),
+        ("PAGE_SIZE=--5", "must be a whole number"),
         ("PAGESIZE=10", "unknown setting"),
     ],
 )

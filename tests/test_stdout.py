@@ -20,7 +20,7 @@ import pytest
 from tap_factorialhr import stdout
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tap_factorialhr.stdout import Stdout
-from tests.support.tap import TapRunner, config_for
+from tests.support.tap import TAP, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,6 +133,22 @@ def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox, arguments
     assert done.returncode == 1
     assert "the messages cannot be written" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["plugin", "export-dbt", "check"])
+def test_a_full_disk_is_one_clear_line_of_a_command_too(tap: TapRunner, large: Sandbox, name: str) -> None:
+    config = tap.file("config.json", config_for(large))
+    command = [
+        *TAP,
+        name,
+        "--config",
+        config,
+        *(["--catalog", tap.file("c.json", tap.catalog("teams"))] * (name != "plugin")),
+    ]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tap.folder, check=False)
+    assert done.returncode == 1
+    assert "cannot be written: No space left" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])

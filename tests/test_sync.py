@@ -311,6 +311,7 @@ def test_no_way_in_is_named(tap: TapRunner) -> None:
         ({"catalog": {"streams": "x"}}, "--catalog"),
         ({"catalog": {"streams": [1]}}, "--catalog"),
         ({"catalog": {"streams": [{"tap_stream_id": "teams", "schema": 5}]}}, "--catalog"),
+        ({"catalog": {"streams": [{"stream": "teams", "schema": {"properties": {}}}]}}, "--catalog"),
         ({"catalog": {"streams": [{"tap_stream_id": "teams", "schema": {}}]}}, "--catalog"),
         (
             {"catalog": {"streams": [{"tap_stream_id": "teams", "schema": {"properties": {}}, "metadata": [1]}]}},

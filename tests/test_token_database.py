@@ -177,6 +177,11 @@ class TestAsTheFile:
             make(config, "https://a.example")
         assert "SECRET" not in repr(caught.value) + repr(caught.value.__context__)
 
+    def test_a_host_that_cannot_be_one(self) -> None:
+        with pytest.raises(SessionError, match="token_database cannot be reached") as caught:
+            make({"token_database": "postgresql://u:SECRET@a..b/y", **LOGIN}, "https://a.example")
+        assert "SECRET" not in repr(caught.value) + repr(caught.value.__context__)
+
     def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "psycopg", None)
         with pytest.raises(ConfigError, match=r"install tap-factorialhr\[postgres\]"):

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 import msgspec
 
-from tap_factorialhr import checks, support
-from tap_factorialhr.access import EMPTY, READABLE, Access
+from tap_factorialhr import checks, stdout, support
+from tap_factorialhr.access import EMPTY, FAILED, READABLE, Access
 from tap_factorialhr.commands.options import CONTEXT, config_option, plain_errors
 from tap_factorialhr.tap import LONGEST_SETTLING, NOTHING_SELECTED, TapFactorialHR
 
@@ -58,7 +58,7 @@ def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # n
     order = {stream.name: place for place, stream in enumerate(streams)}
     found.sort(key=lambda finding: order[finding.stream])
     # A server of another environment answers with empty lists, and to nobody's credentials.
-    is_unknown = whose is None and all(finding.outcome != READABLE for finding in found)
+    is_unknown = whose is None and all(finding.outcome not in {READABLE, FAILED} for finding in found)
     version = str(tap.config["api_version"])
     about = {
         "credentials": whose,
@@ -70,7 +70,8 @@ def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # n
             *([UNKNOWN] if is_unknown else []),
         ],
     }
-    click.echo(_as_json(about, found) if as_json else "\n".join(_lines(about, found)))
+    with stdout.told():
+        click.echo(_as_json(about, found) if as_json else "\n".join(_lines(about, found)))
     return 0 if all(finding.is_good for finding in found) and not is_unknown else CANNOT_READ
 
 

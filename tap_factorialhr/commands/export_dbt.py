@@ -8,7 +8,7 @@ import click
 import yaml
 from singer_sdk.mapper import RemoveRecordTransform
 
-from tap_factorialhr import checks, fields
+from tap_factorialhr import checks, fields, stdout
 from tap_factorialhr.commands.options import CONTEXT, config_option, plain_errors, settings_of, without_traces
 from tap_factorialhr.privacy import dbt
 from tap_factorialhr.privacy.policy import Policy
@@ -37,7 +37,8 @@ def command(config: Any, catalog: IO[str] | None, source: str, schema: str | Non
     entries = checks.load_json("--catalog", catalog)
     checks.check_catalog(entries)
     tables = dbt.source(source, schema or source, _tables(settings, entries))
-    click.echo(yaml.safe_dump(tables, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    with stdout.told():
+        click.echo(yaml.safe_dump(tables, sort_keys=False, allow_unicode=True, width=120), nl=False)
 
 
 def _tables(settings: Mapping[str, Any], catalog: dict[str, Any] | None) -> Iterator[dict[str, Any]]:

@@ -162,10 +162,10 @@ def _log_in(settings: Mapping[str, Any], options: Options) -> None:
     application = OAuthSession("", settings["client_id"], settings["client_secret"])
     with _listener(options) as listener:
         request, code = _code(settings, options, listener)
-    # Whoever presses Ctrl-C now would lose the tokens: the server has used up the code by then.
-    with _held_back(), Session(settings["base_url"], connections=1, ca_bundle=settings.get("ca_bundle")) as session:
+    with Session(settings["base_url"], connections=1, ca_bundle=settings.get("ca_bundle")) as session:
         endpoint = TokenEndpoint(settings["base_url"], session=session, timeout=timeout, policy=TOKEN_POLICY)
-        with store.exclusive(), store.room():
+        # Whoever presses Ctrl-C in there would lose the tokens: the server has used up the code by then.
+        with store.exclusive(), store.room(), _held_back():
             outcome = endpoint.exchange(
                 application, code=code, redirect_uri=request.redirect_uri, verifier=request.verifier
             )

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import click
 
+from tap_factorialhr import stdout
 from tap_factorialhr.commands.options import CONTEXT, meltano_options
 
 DEFINITIONS = {
@@ -31,4 +32,5 @@ def command(name: str) -> None:
       tap-factorialhr plugin target-postgres > loader.yml
       meltano add target-postgres --from-ref loader.yml
     """  # noqa: D301 (the mark keeps click from filling the lines)
-    click.echo(DEFINITIONS[name].read_text(encoding="utf-8"), nl=False)
+    with stdout.told():
+        click.echo(DEFINITIONS[name].read_text(encoding="utf-8"), nl=False)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 SPECIAL_CATEGORY = "special_category"
 """What stands, in both lists, for all fields that GDPR's Articles 9 and 10 protect."""
-PERSON = "user.unique_id"
-"""The class of people's ids, and of references to people."""
 SHORTEST_KEY = 16
 """Bytes of a ``hash_key``."""
 
@@ -96,7 +94,7 @@ class Policy:
 
     def _strictest(self, *, is_key: bool) -> Treatment:
         if is_key:
-            return Treatment.HASH if PERSON in self.hashed else Treatment.KEEP
+            return Treatment.HASH if fields.PERSON in self.hashed else Treatment.KEEP
         if self.dropped:
             return Treatment.DROP
         return Treatment.HASH if self.hashed else Treatment.KEEP
@@ -105,8 +103,8 @@ class Policy:
         return _reaches(self.dropped, fact) and (fact.special or not fact.is_reference)
 
     def _hashes(self, fact: Field, *, is_key: bool) -> bool:
-        if (is_key or fact.is_reference) and fields.covers(PERSON, fact.privacy_class):
-            entries = {entry for entry in self.hashed if fields.covers(PERSON, entry)}
+        if (is_key or fact.is_reference) and fields.covers(fields.PERSON, fact.privacy_class):
+            entries = {entry for entry in self.hashed if fields.covers(fields.PERSON, entry)}
             is_special = fact.special and not is_key and SPECIAL_CATEGORY in self.hashed
             return is_special or _reaches(entries, fact)
         return not is_key and _reaches(self.hashed, fact)
