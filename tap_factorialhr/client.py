@@ -21,7 +21,7 @@ import urllib3
 from tap_factorialhr import decoding
 from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.errors import CredentialsError, FactorialError, SessionError
-from tap_factorialhr.http_session import is_untrusted, refusal_of_proxy
+from tap_factorialhr.http_session import is_untrusted, reason_of, refusal_of_proxy
 from tap_factorialhr.throttle import Throttle
 from tap_factorialhr.watchdog import LONGEST_ANSWER, EndlessError, read_body
 
@@ -275,7 +275,7 @@ class Client:
                 raise FactorialError(f"{stream}: {refusal[0]}; {refusal[1]}") from None
             if "timed out" in str(error).lower():  # requests hides a time-out while a body is read.
                 raise SlowError("no answer in time") from None
-            if isinstance(_reason(error), urllib3.exceptions.NewConnectionError):
+            if isinstance(reason_of(error), urllib3.exceptions.NewConnectionError):
                 raise UnreachableError("no connection to the server") from None
             raise RetriableError("the connection failed") from None
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError):
@@ -356,11 +356,6 @@ def _given_up(stream: str, error: RetriableError, retries: int) -> RetriableErro
         return UnreachableError(f"{told}; check base_url and the network, or try again later")
     kind = SlowError if isinstance(error, OverdueError) else RetriableError
     return kind(f"{told}; try again later")
-
-
-def _reason(error: requests.exceptions.ConnectionError) -> object:
-    """What urllib3 says of the last try, None where there was none."""
-    return getattr(error.args[0], "reason", None) if error.args else None
 
 
 def _named_parameter(names: Iterable[str], body: bytearray) -> str | None:

@@ -26,6 +26,11 @@ def connect_and_read_seconds(request_timeout: float) -> tuple[float, float]:
     return min(float(request_timeout), LONGEST_CONNECT), float(request_timeout)
 
 
+def reason_of(error: requests.RequestException) -> object:
+    """What urllib3 says of the last try, None where there was none."""
+    return getattr(error.args[0], "reason", None) if error.args else None
+
+
 def is_untrusted(error: requests.exceptions.SSLError) -> bool:
     """Whether TLS failed for the server's certificate, and not as a connection fails that ends in the handshake."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
@@ -78,7 +83,7 @@ def refusal_of_proxy(error: requests.RequestException) -> tuple[str, str] | None
     Returns:
         What is wrong and what to do, without the proxy's address; None where it is something else.
     """
-    reason = getattr(error.args[0], "reason", None) if error.args else None
+    reason = reason_of(error)
     reason = getattr(reason, "original_error", reason)
     status = reason.status if isinstance(reason, TunnelError) else None
     if status == requests.codes.proxy_authentication_required:

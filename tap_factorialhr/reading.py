@@ -161,8 +161,9 @@ class Listing:
         return Promise.UNSAID
 
     def _counts_more(self, meta: PaginationMeta, places: int | None) -> bool:
-        is_counted = self.counts_rows and not meta.is_unpaginated and meta.total is not None
-        return bool(is_counted and places and meta.total is not None and meta.total > places)
+        if not (self.counts_rows and places) or meta.is_unpaginated or meta.total is None:
+            return False
+        return meta.total > places
 
 
 class _Tally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import requests
 import urllib3.exceptions
 
-from tap_factorialhr.http_session import is_untrusted, refusal_of_proxy
+from tap_factorialhr.http_session import is_untrusted, reason_of, refusal_of_proxy
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
 from tap_factorialhr.watchdog import EndlessError, read_body
 
@@ -194,7 +194,7 @@ def _no_answer(error: requests.RequestException) -> Outcome:
             "the server's TLS certificate was not accepted",
             "Check base_url, and name the CA bundle if your network needs one of its own",
         )
-    reason = getattr(error.args[0], "reason", None) if error.args else None
+    reason = reason_of(error)
     if refusal := refusal_of_proxy(error):
         what, advice = refusal
         return Refused(what, f"{advice[:1].upper()}{advice[1:]}")
