@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from tests.support.tap import config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SELECTED = (
     "employees",
@@ -182,6 +184,19 @@ def test_invoke_reaches_the_check(world: World) -> None:
     assert done.returncode == 0
     streams = json.loads(done.stdout)["streams"]
     assert {stream["stream"]: stream["outcome"] for stream in streams} == dict.fromkeys(SELECTED, "readable")
+
+
+@pytest.mark.parametrize("has_catalog", [True, False], ids=["of the last run", "none"])
+def test_the_check_looks_at_what_is_selected_now(world: World, tmp_path: Path, *, has_catalog: bool) -> None:
+    patterns = ["team*", "!teams.name", "tasks.*", "posts_*.id", "!posts_[!c]*", "!*_likes.*"]
+    settings = {**world.meltano.settings, "TAP_FACTORIALHR__SELECT": json.dumps(patterns)}
+    chosen = MeltanoProject(world.meltano.folder if has_catalog else tmp_path / "project", settings)
+    done = chosen("invoke", "tap-factorialhr", "check", "--json", stdout=subprocess.PIPE)
+    looked_at = {stream["stream"] for stream in json.loads(done.stdout)["streams"]}
+    listed = chosen("select", "tap-factorialhr", "--list", capture_output=True).stdout
+    streams = re.findall(r"^\t\[(?:selected|automatic) *\] (\w+)\.id$", listed, re.MULTILINE)
+    assert looked_at == set(streams)
+    assert looked_at == {"teams", "teams_memberships", "tasks", "posts_comments"}
 
 
 def test_config_test_tells_a_wrong_key(world: World) -> None:

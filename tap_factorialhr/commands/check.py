@@ -15,6 +15,7 @@ import msgspec
 
 from tap_factorialhr import checks, stdout, support
 from tap_factorialhr.access import EMPTY, FAILED, READABLE, Access
+from tap_factorialhr.commands import meltano
 from tap_factorialhr.commands.options import CONTEXT, config_option, plain_errors
 from tap_factorialhr.tap import LONGEST_SETTLING, NOTHING_SELECTED, TapFactorialHR
 
@@ -48,7 +49,12 @@ def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # n
     with plain_errors():
         tap = _tap(config, checks.load_json("--catalog", catalog))
         run = tap.sync_run
-        streams = [stream for stream in tap.own_streams if stream.selected]
+        select = meltano.select_patterns(catalog.name if catalog else None)
+        streams = [
+            stream
+            for stream in tap.own_streams
+            if (stream.selected if select is None else meltano.is_selected(stream.name, select))
+        ]
         access = Access(run, page_size=int(tap.config["page_size"]), check=tap.check_interrupted)
         try:
             whose = access.whose()
