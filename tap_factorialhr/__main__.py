@@ -59,8 +59,10 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code.
     """
+    command = singer = None
     try:
-        command, rest = commands.choose(TapFactorialHR.cli, arguments)
+        singer = TapFactorialHR.cli  # Each look at it is another command, and one more handler of the log.
+        command, rest = commands.choose(singer, arguments)
         name = TapFactorialHR.name if command.name == TapFactorialHR.name else f"{TapFactorialHR.name} {command.name}"
         code = command.main(rest, prog_name=name, standalone_mode=False)
     except FactorialError as error:
@@ -73,7 +75,7 @@ def run(arguments: list[str]) -> int:
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 1
     except Interrupted as error:
-        of_run = "; what was written is in the state" if command is TapFactorialHR.cli else ""
+        of_run = "; what was written is in the state" if command is singer else ""
         logger.warning("stopped by signal %d%s", error.args[0], of_run)
         return 128 + int(error.args[0])
     except Exception as error:  # noqa: BLE001 (the message may hold a value of a row: only where it happened is told)

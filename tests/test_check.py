@@ -124,6 +124,7 @@ def test_a_signal_ends_it_at_once_and_says_so(tap: TapRunner) -> None:
     assert process.returncode == 130
     assert not out
     assert errors.splitlines()[-1].endswith("stopped by signal 2")
+    assert errors.count("stopped by signal") == 1
 
 
 def test_a_selection_of_nothing_is_told(tap: TapRunner, server: Sandbox) -> None:

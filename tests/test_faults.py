@@ -343,7 +343,9 @@ def test_what_ended_the_run_is_told_where_the_target_has_gone_as_well(tap: TapRu
         assert process.stderr is not None
         errors = process.stderr.read()
         assert process.wait(timeout=20) == (128 + signal.SIGINT if is_interrupted else 1)
-        assert ("stopped by signal" if is_interrupted else "HTTP 401") in errors.splitlines()[-1]
+        said = "stopped by signal 2; what was written is in the state" if is_interrupted else "HTTP 401"
+        assert said in errors.splitlines()[-1]
+        assert errors.count(said) == 1
 
 
 @pytest.mark.parametrize("status", [403, 404])
