@@ -10,7 +10,7 @@ read goes on by cursor from where it was sure. Facts: API notes, "Pagination".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.envelope import PaginationMeta
     from tap_factorialhr.openapi import Params
 
+_IN_DOUBT = "the server leaves it in doubt whether there are more rows, and gives no cursor to ask with"
 _LONGEST_CURSOR = 4096
 _MOST_RESTARTS = 3
 """Pages that were promised and did not come, after which a listing is given up and not begun again."""
@@ -47,6 +48,8 @@ _SHORTEST = 2
 _LONGEST_CHAIN = 5
 """Pages of a chain at the most, since all of them wait in memory. Where that is too few for all chains to be sent at
 once, they are as short as can be, and come one after the other."""
+_PLANNED = 1000
+"""Requests that are named ahead at once, more than are sent ahead: a server can count more pages than fit memory."""
 
 
 class Request(NamedTuple):
@@ -146,24 +149,31 @@ class Listing:
         meta, size = page.meta, len(page.rows)
         if meta.has_next_page:
             return Promise.MORE
-        total = meta.total if self.counts_rows and is_first else None
+        total = self.total_of(meta) if is_first else None
         if total is not None and total > max(size, meta.limit or 0):
             return Promise.MORE
         if total and not size:
             raise PaginationError("the server tells of rows and gives none")
-        is_doubtful = (meta.has_next_page is None and not meta.is_unpaginated) or self._counts_more(
-            meta, places + max(size, meta.limit or 0) if places else None
-        )
-        if size and meta.end_cursor and is_doubtful:
-            return Promise.UNSAID  # Asking once more costs a request, taking it for the last page could cost rows.
-        if meta.has_next_page is False or meta.is_unpaginated or total is not None or size < self.page_size:
-            return Promise.NONE
-        return Promise.UNSAID
+        # Asking once more costs a request, taking it for the last page could cost rows.
+        can_be_asked = meta.end_cursor is not None or meta.has_next_page is None
+        is_doubtful = size and can_be_asked and self._is_doubtful(meta, size, 0 if is_first else places)
+        return Promise.UNSAID if is_doubtful else Promise.NONE
 
-    def _counts_more(self, meta: PaginationMeta, places: int | None) -> bool:
-        if not (self.counts_rows and places) or meta.is_unpaginated or meta.total is None:
+    def _is_doubtful(self, meta: PaginationMeta, size: int, places: int | None) -> bool:
+        """Whether more rows may come after a page that promises none, with so many places before it."""
+        if meta.is_unpaginated and places == 0:
             return False
-        return meta.total > places
+        total = self.total_of(meta)
+        if total is not None and places is not None:
+            if total <= places + size:
+                return False
+            if places and total > places + max(size, meta.limit or 0):
+                return True
+        return meta.has_next_page is None
+
+    def total_of(self, meta: PaginationMeta) -> int | None:
+        """How many rows of the listing a page counts, None where it does not, or counts something else."""
+        return meta.total if self.counts_rows else None
 
 
 class _Tally:
@@ -176,9 +186,8 @@ class _Tally:
 
     def add(self, page: Page) -> None:
         self.rows += len(page.rows)
-        meta = page.meta
-        if self._listing.counts_rows and not meta.is_unpaginated and meta.total is not None:
-            self._totals = [*self._totals[:1], meta.total]
+        if (total := self._listing.total_of(page.meta)) is not None:
+            self._totals = [*self._totals[:1], total]
 
     @property
     def count(self) -> RowCount:
@@ -247,17 +256,21 @@ def _if_answered(request: Request) -> Answer:
 # By cursor
 
 
-def _by_cursor(listing: Listing, resume: Resume | None = None, promise: Promise = Promise.MORE) -> Flow:
+def _by_cursor(
+    listing: Listing, resume: Resume | None = None, promise: Promise = Promise.MORE, first: Trace | None = None
+) -> Flow:
     """One page after the other, each from the last row of the one before.
 
     Args:
         listing: What to read.
         resume: From where; None for a listing of which nothing is known.
         promise: What has been said of rows from there on.
+        first: The page before that, where it is the first one and has come by number.
     """
     cursor, rows = resume or Resume()
     promise = promise if resume else Promise.UNSAID
-    pages, cursors, empty, places = set[int](), {cursor}, 0, rows
+    pages = {hash(tuple(first.keys))} if first else set[int]()
+    cursors, empty, places = {cursor}, 0, rows
     last: Trace | None = None
     while True:
         page = yield listing.after(cursor)
@@ -271,10 +284,16 @@ def _by_cursor(listing: Listing, resume: Resume | None = None, promise: Promise 
         if last is not None and not trace.size and before is Promise.MORE:
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
-        if listing.key is not None and trace.keys:  # Rows without a key may be alike.
-            if (fingerprint := hash(tuple(trace.keys))) in pages:
+        if trace.keys and (fingerprint := hash(tuple(trace.keys))) in pages:
+            if before is Promise.UNSAID and trace.size < min(listing.page_size, trace.meta.limit or listing.page_size):
+                return  # It was asked only to be sure, and the page is not full: the server knows of no other.
+            if listing.key is not None:  # Rows without a key may be alike.
                 raise PaginationError("the server repeats a page")
+        elif trace.keys:
             pages.add(fingerprint)
+        if cursor is None and promise is Promise.UNSAID and page.meta.end_cursor is None:
+            yield from _check_alone(listing, trace)
+            promise = Promise.NONE
         if promise is Promise.NONE:
             yield page
             return
@@ -284,14 +303,25 @@ def _by_cursor(listing: Listing, resume: Resume | None = None, promise: Promise 
         yield page
 
 
+def _check_alone(listing: Listing, first: Trace) -> Generator[Request, Page, None]:
+    """Check that a first page that says nothing of others, and gives no cursor to ask with, is the only one.
+
+    Raises:
+        PaginationError: There are other rows, or it is full and comes again: nobody knows what it would give next.
+    """
+    second = yield from _if_answered(listing.page(_SECOND))
+    if second is None or not len(second.rows):
+        return
+    if first.size >= listing.page_size or Trace.of(second, listing.key).keys != first.keys:
+        raise PaginationError(_IN_DOUBT)
+
+
 def _next_cursor(page: Page, before: set[str | None]) -> str:
     cursor = page.meta.end_cursor
     if cursor is None:
         if page.meta.has_next_page:
             raise PaginationError("the server promises a next page and gives no cursor for it")
-        raise PaginationError(
-            "the server leaves it in doubt whether there are more rows, and gives no cursor to ask with"
-        )
+        raise PaginationError(_IN_DOUBT)
     if len(cursor) > _LONGEST_CURSOR:
         raise PaginationError(f"the server's cursor is longer than {_LONGEST_CURSOR} characters")
     if cursor in before:
@@ -306,12 +336,15 @@ def _by_number(listing: Listing) -> Flow:
     """The first page by number, which tells how the rest can be read."""
     first = yield listing.page(1)
     if not first.meta.has_next_page:
-        promise = listing.promise(first, is_first=True)
+        promise, trace = listing.promise(first, is_first=True), Trace.of(first, listing.key)
+        if promise is Promise.UNSAID and first.meta.end_cursor is None:
+            yield from _check_alone(listing, trace)
+            promise = Promise.NONE
         if promise is not Promise.NONE:
             _next_cursor(first, set())
         yield first
         if promise is not Promise.NONE:
-            yield from _by_cursor(listing, Resume(first.meta.end_cursor, len(first.rows)), promise)
+            yield from _by_cursor(listing, Resume(first.meta.end_cursor, trace.size), promise, trace)
         return
     trail = Trail(first, key=listing.key, page_size=listing.page_size)
     chains = Chains.of(trail, listing)
@@ -382,8 +415,8 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
     The pages come in any order, so that the last one may count rows that have gone since; where it counts more than
     came, it is given out with the total of one answer more.
     """
-    yield Prefetch(tuple(map(chains.request, chains.numbers)))
-    for number in count(_SECOND, chains.length):
+    for position, number in enumerate(count(_SECOND, chains.length)):
+        yield from _planned(position, chains.numbers, chains.request)
         first = yield chains.request(number)
         page = trail.add_overlapping(first)
         for following in first.following:
@@ -402,6 +435,16 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
             return
         if len(first.following) < chains.length - 1:
             raise trail.shifted("the server does not give the page after a cursor")
+
+
+def _planned(
+    position: int, numbers: range, request: Callable[[int], Request], ends: tuple[Request, ...] = ()
+) -> Iterator[Prefetch]:
+    """Name the requests that come next, from a position on, every so often; those of the end with the last ones."""
+    if position % _PLANNED == 0:
+        following = numbers[position : position + 2 * _PLANNED]
+        is_end = not numbers[position + 2 * _PLANNED :]
+        yield Prefetch((*map(request, following), *(ends if is_end else ())))
 
 
 def _consistency_checked(listing: Listing, trail: Trail, *, rows_enter_last: bool) -> Flow:
@@ -424,11 +467,11 @@ def _consistency_checked(listing: Listing, trail: Trail, *, rows_enter_last: boo
             raise trail.shifted("the last page cannot be told beforehand")
         yield from _page_after_page(listing, trail)
         return
-    middle = tuple(listing.page(one) for one in range(_SECOND, number))
+    middle = range(_SECOND, number)
     ends = (listing.page(1),) if rows_enter_last else (listing.page(number), listing.page(1))
-    yield Prefetch((*middle, *ends) if rows_enter_last else middle)
-    for request in middle:
-        page = yield request
+    for position, one in enumerate(middle):
+        yield from _planned(position, middle, listing.page, ends if rows_enter_last else ())
+        page = yield listing.page(one)
         trail.add(page, may_grow=rows_enter_last and bool(last.meta.end_cursor))
         yield page
     yield Prefetch(ends)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_factorialhr.consistency import PaginationError
-from tap_factorialhr.reading import Listing, RowCount, read
+from tap_factorialhr.reading import Listing, Prefetch, RowCount, read
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.support.shelf import Asked, Shelf, drive, read_shelf
 from tests.support.tap import config_for
@@ -115,7 +116,65 @@ def test_rows_that_are_told_of_and_not_given_are_an_error(by_number: bool) -> No
 
 
 @BOTH
-@pytest.mark.parametrize("meta", [{}, {"limit": None}, {"limit": None, "total": 3}, {"has_next_page": False}])
+@pytest.mark.parametrize("ignores", [True, False])
+@pytest.mark.parametrize("meta", [{}, {"limit": 10}])
+def test_a_short_page_that_says_nothing_is_the_only_one_if_there_is_no_second(
+    meta: dict[str, Any], by_number: bool, ignores: bool
+) -> None:
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        if ignores:
+            answer["data"] = [{"id": str(one)} for one in (1, 2, 3)]
+        answer["meta"] = meta
+
+    shelf = Shelf([1, 2, 3], limit=10, twist=twist)
+    assert read_shelf(shelf, by_number=by_number) == ["1", "2", "3"]
+    assert len(shelf.asked) == 2
+
+
+@BOTH
+@pytest.mark.parametrize("meta", [{}, {"limit": 10}])
+@pytest.mark.parametrize("short", ["first", "later"])
+def test_a_short_page_that_says_nothing_is_an_error_if_there_may_be_more(
+    meta: dict[str, Any], by_number: bool, short: str
+) -> None:
+    """Also in the middle of pages that said so and gave cursors."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        if short == "first" or answer["data"][0]["id"] in {"31", "30"}:
+            answer["data"], answer["meta"] = answer["data"][:9], meta
+
+    with pytest.raises(PaginationError, match="leaves it in doubt"):
+        read_shelf(Shelf(list(range(1, 96)), limit=10, twist=twist), by_number=by_number)
+
+
+@BOTH
+@pytest.mark.parametrize("said", [{"has_next_page": False}, {"has_next_page": None}])
+def test_pages_that_call_themselves_all_there_is_and_count_more_are_read_on(
+    said: dict[str, Any], by_number: bool
+) -> None:
+    shelf = twisted(lambda meta: meta.update({"limit": None, **said}))
+    shelf.ids = list(range(1, 96))
+    assert read_shelf(shelf, by_number=by_number, side_by_side=8) == [str(one) for one in shelf.ids]
+
+
+@BOTH
+@pytest.mark.parametrize("key", ["id", None])
+@pytest.mark.parametrize("meta", [{}, {"limit": 10}, {"limit": 10, "total": 3}, {"limit": 10, "total": 2}])
+def test_a_server_that_ignores_cursors_has_no_more_than_a_short_page(
+    meta: dict[str, Any], key: str | None, by_number: bool
+) -> None:
+    """Nothing says that it is the last one, and what is asked for to be sure is the same page."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"] = {**meta, "end_cursor": answer["meta"]["end_cursor"]}
+
+    shelf = Shelf([1, 2, 3], limit=10, twist=twist, ignores=frozenset({"after_id"}))
+    assert read_shelf(shelf, by_number=by_number, key=key) == ["1", "2", "3"]
+    assert len(shelf.asked) == (1 if "total" in meta else 2)
+
+
+@BOTH
+@pytest.mark.parametrize("meta", [{"limit": None}, {"limit": None, "total": 3}, {"has_next_page": False}])
 def test_what_is_short_or_whole_beyond_doubt_is_one_request(meta: dict[str, Any], by_number: bool) -> None:
     shelf = Shelf([1, 2, 3], limit=10, twist=lambda answer, _: answer.update(meta=meta))
     assert read_shelf(shelf, by_number=by_number) == ["1", "2", "3"]
@@ -219,13 +278,11 @@ def test_rows_that_go_or_enter_during_the_read_are_not_short(
 
 
 @BOTH
-@pytest.mark.parametrize("known", [{"counts_rows": False}, {"limit": None}, {"left_out": "total"}])
+@pytest.mark.parametrize("known", [{"counts_rows": False}, {"left_out": "total"}])
 def test_without_a_total_of_rows_nothing_can_be_short(known: dict[str, Any], by_number: bool) -> None:
     def twist(answer: dict[str, Any], _: Asked) -> None:
         answer["meta"]["total"] = 250
         answer["meta"].pop(known.get("left_out"), None)
-        if "limit" in known:  # as of a resource that is not paginated
-            answer["meta"]["limit"] = None
 
     shelf = Shelf(list(range(1, 26)), limit=10, twist=twist)
     assert not counted(shelf, by_number=by_number, counts_rows=known.get("counts_rows", True)).is_short
@@ -293,3 +350,43 @@ def test_nor_of_what_hangs_off_rows_of_which_fewer_came(tap: TapRunner) -> None:
     assert run.code == 0, run.stderr
     assert {message["stream"] for message in run.of_type("ACTIVATE_VERSION")} == {"locations"}
     assert "posts_comments: 1 rows of its parent posts came where the server counts 2" in run.stderr
+
+
+class Clamping(Shelf):
+    """Gives the last page for each number after it."""
+
+    def _place(self, asked: Asked) -> int:
+        last = (len(self.ids) - 1) // self.limit * self.limit
+        return min(super()._place(asked), last) if "page" in asked else super()._place(asked)
+
+
+@pytest.mark.parametrize("total", [10**12, 10**30])
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("kind", [Shelf, Clamping])
+@pytest.mark.parametrize("cursors", [True, False])
+def test_a_total_that_cannot_be_is_not_counted_up_to(
+    total: int, filtered: bool, kind: type[Shelf], cursors: bool
+) -> None:
+    """Neither in time nor in memory, whichever way it is read; it may be an error."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"]["total"] = total
+        answer["meta"].pop("end_cursor" if not cursors else "nothing", None)
+
+    shelf = kind(list(range(1, 96)), limit=5, twist=twist)
+    flow, named = read(Listing(5, filtered=filtered, side_by_side=8), by_number=True), [0]
+
+    def watched() -> Any:
+        with suppress(StopIteration):
+            step = next(flow)
+            while True:
+                if isinstance(step, Prefetch):
+                    named.append(len(step.requests))
+                answer = yield step
+                step = flow.throw(answer) if isinstance(answer, Exception) else flow.send(answer)
+
+    pages = []
+    with suppress(PaginationError):
+        pages = drive(watched(), shelf)
+    assert max(named) <= 2002
+    assert not pages or {row["id"] for page in pages for row in page.rows} >= {str(one) for one in shelf.ids}
