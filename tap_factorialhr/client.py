@@ -210,6 +210,24 @@ class Client:
         except RetriableError as error:
             raise _given_up(stream, error, used) from None
 
+    def is_answered(self, stream: str, path: str) -> bool:
+        """Whether the server answers one request, whatever it says; sent once.
+
+        Args:
+            stream: The stream that it counts for.
+            path: ``<domain>/<resource>``.
+
+        Raises:
+            FactorialError: No other request would be answered either.
+        """
+        try:
+            self._get(stream, path, (), decoding.decode_answer)
+        except RetriableError:
+            return False
+        except RefusedError:
+            return True
+        return True
+
     def _get(self, stream: str, path: str, params: Params, decode: Decode) -> Page:
         with ExitStack() as turn:
             with self.throttle.slot() as began:

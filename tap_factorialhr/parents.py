@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from tap_factorialhr.client import UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, RetriableError, UnavailableError
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,12 +19,30 @@ if TYPE_CHECKING:
 _At = tuple[str, str]
 
 
-class ParentKeys:
-    """The keys of all rows of each parent, whatever the parent's own stream reads or selects."""
+class ParentError(FactorialError):
+    """The rows of a parent could not be read.
 
-    def __init__(self, read: Callable[[Parents], PartitionWalk]) -> None:
-        """Take what begins to read a parent's rows, all of them."""
+    Attributes:
+        unanswered: What its request was given up with, where that is why and it is news.
+    """
+
+    def __init__(self, error: FactorialError, *, is_news: bool) -> None:
+        """Take what went wrong with the parent, and whether this is the first time that it is told."""
+        super().__init__(f"its parent {error}")
+        self.unanswered = error if is_news and isinstance(error, RetriableError) else None
+
+
+class ParentKeys:
+    """The keys of all rows of each parent, whatever the parent's own stream reads or selects.
+
+    What went wrong with a parent is remembered as well: its children fail alike, without asking anew.
+    """
+
+    def __init__(self, read: Callable[[Parents], PartitionWalk], note_rows: Callable[[str, int], None]) -> None:
+        """Take what begins to read a parent's rows, all of them, and what is told of how many have come."""
         self._read = read
+        self._note_rows = note_rows
+        self._failed: dict[_At, UnavailableError | ParentError] = {}
         self._known: dict[_At, dict[str, str | None]] = {}
         self._begun: dict[_At, PartitionWalk] = {}
         self._left_out: dict[_At, Counter[str]] = {}
@@ -32,15 +52,22 @@ class ParentKeys:
         """The keys with their labels, None where a row has none; read where they are not known yet.
 
         Raises:
-            UnavailableError: The parent cannot be read.
+            UnavailableError: These credentials cannot read the parent.
+            ParentError: It could not be read.
         """
         at = _at(parents)
+        if at in self._failed:
+            raise self._failed[at]
         if at not in self._known:
             walk = self._begin(parents)
             try:
-                self._known[at] = _keys(walk, parents)
+                self._known[at] = self._keys(walk, parents)
             except UnavailableError as error:
-                raise UnavailableError(f"{error} of its parent {walk.stream}") from None
+                self._failed[at] = UnavailableError(error.status, f"{error} of its parent {walk.stream}")
+                raise self._failed[at] from None
+            except (RejectedError, PagesError, LargeError, RetriableError) as error:
+                self._failed[at] = ParentError(error, is_news=False)
+                raise ParentError(error, is_news=True) from None
             finally:
                 del self._begun[at]
             self._left_out[at] = walk.left_out
@@ -56,6 +83,10 @@ class ParentKeys:
         """The name of a parent, and its rows, where fewer of them came than the server counts."""
         return self._short.get(_at(parents))
 
+    def has_failed(self, parents: Parents) -> bool:
+        """Whether a parent could not be read."""
+        return _at(parents) in self._failed
+
     def awaited(self, parents: Parents) -> PartitionWalk | None:
         """What reads the keys, begun ahead of their need; None where they are known."""
         return None if _at(parents) in self._known else self._begin(parents)
@@ -66,17 +97,17 @@ class ParentKeys:
             self._begun[at] = self._read(parents)
         return self._begun[at]
 
+    def _keys(self, walk: PartitionWalk, parents: Parents) -> dict[str, str | None]:
+        label = parents.label[0] if parents.label else None
+        found: dict[str, str | None] = {}
+        for _, page, _ in walk:
+            self._note_rows(parents.resource, len(page.rows))
+            for row in page.rows:
+                if (key := row.get(parents.key)) is not None:
+                    name = row.get(label) if label else None
+                    found[str(key)] = name if isinstance(name, str) else None
+        return found
+
 
 def _at(parents: Parents) -> _At:
     return parents.resource, parents.key
-
-
-def _keys(walk: PartitionWalk, parents: Parents) -> dict[str, str | None]:
-    label = parents.label[0] if parents.label else None
-    found: dict[str, str | None] = {}
-    for _, page, _ in walk:
-        for row in page.rows:
-            if (key := row.get(parents.key)) is not None:
-                name = row.get(label) if label else None
-                found[str(key)] = name if isinstance(name, str) else None
-    return found

@@ -284,13 +284,8 @@ def _by_cursor(
         if last is not None and not trace.size and before is Promise.MORE:
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
-        if trace.keys and (fingerprint := hash(tuple(trace.keys))) in pages:
-            if before is Promise.UNSAID and trace.size < min(listing.page_size, trace.meta.limit or listing.page_size):
-                return  # It was asked only to be sure, and the page is not full: the server knows of no other.
-            if listing.key is not None:  # Rows without a key may be alike.
-                raise PaginationError("the server repeats a page")
-        elif trace.keys:
-            pages.add(fingerprint)
+        if trace.keys and _comes_again(listing, trace, pages, in_doubt=before is Promise.UNSAID):
+            return
         if cursor is None and promise is Promise.UNSAID and page.meta.end_cursor is None:
             yield from _check_alone(listing, trace)
             promise = Promise.NONE
@@ -301,6 +296,23 @@ def _by_cursor(
         cursors.add(cursor)
         places += max(trace.size, trace.meta.limit or 0)
         yield page
+
+
+def _comes_again(listing: Listing, page: Trace, before: set[int], *, in_doubt: bool) -> bool:
+    """Whether a page that was asked for only to be sure is one that has come, so that the server knows of no other.
+
+    Raises:
+        PaginationError: It has come, and more was promised, or it is full, so that there may be more.
+    """
+    fingerprint = hash(tuple(page.keys))
+    if fingerprint not in before:
+        before.add(fingerprint)
+        return False
+    if in_doubt and page.size < min(listing.page_size, page.meta.limit or listing.page_size):
+        return True
+    if listing.key is not None:  # Rows without a key may be alike.
+        raise PaginationError("the server repeats a page")
+    return False
 
 
 def _check_alone(listing: Listing, first: Trace) -> Generator[Request, Page, None]:

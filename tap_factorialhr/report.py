@@ -86,8 +86,9 @@ class Report:
 
     def fail(self, stream: str, reason: str) -> None:
         """Go on without a stream, and fail at the end."""
-        logger.error("%s", reason)
-        self.failed[stream] = reason
+        told = reason if reason.startswith(f"{stream}: ") else f"{stream}: {reason}"
+        logger.error("%s", told)
+        self.failed[stream] = told
         self.progress.give_up(stream, "failed")
 
     def close(self, requests: Mapping[str, int], retries: Mapping[str, int]) -> None:
@@ -104,8 +105,8 @@ class Report:
         logger.info("\n%s", summary(*took))
         for stream, reason in self.skipped.items():
             logger.warning("skipped: %s (%s)", stream, reason)
-        for stream, reason in self.failed.items():
-            logger.error("failed: %s", reason if reason.startswith(stream) else f"{stream}: {reason}")
+        for reason in self.failed.values():
+            logger.error("failed: %s", reason)
 
     def conclude(self, asked_for: AbstractSet[str]) -> None:
         """Judge the run.

@@ -55,8 +55,8 @@ class Readable(Protocol):
     def begins_anew(self) -> bool:
         """Whether all of its rows are asked for, so that none would mean that there are none."""
 
-    def next_walk(self) -> PartitionWalk:
-        """What of it can be read now, ahead of its turn."""
+    def next_walk(self) -> PartitionWalk | None:
+        """What of it can be read now, ahead of its turn; None where nothing can be."""
 
 
 class Run:
@@ -111,7 +111,7 @@ class Run:
         self.writer = writer
         self.write_state = write_state
         self.report = Report(on_forbidden=config.get("on_forbidden", "skip"))
-        self.parents = ParentKeys(self._walk_of_keys)
+        self.parents = ParentKeys(self._walk_of_keys, self.note_rows)
         self.order: Sequence[Readable] = ()
         self.full_refresh_days: int | None = config.get("full_refresh_days")
         self._has_rows = False
@@ -205,7 +205,7 @@ class Run:
         partitions = self.partitions(resource, None, incremental=False, start=self.sync.start)
         return self.fetcher.walk(resource.name, parents.key, partitions, resource.pagination)
 
-    # What is gone
+    # What rests on rows that did not come
 
     def note_rows(self, path: str, rows: int) -> None:
         """Note that rows have come, of a resource: there is a company behind these credentials."""
@@ -242,7 +242,8 @@ class Run:
     def goes_on_after(self, error: RetriableError) -> bool:
         """Say whether other streams are worth trying after one that the server did not answer.
 
-        They are not where there is no server, nor where it has answered nothing since the one before that failed.
+        They are not where there is no server, nor where it has answered nothing since the one before that failed, and
+        does not answer what it tells to any credentials (API notes, "Authentication").
 
         Args:
             error: What its request was given up with.
@@ -250,7 +251,8 @@ class Run:
         if isinstance(error, UnreachableError):
             return False
         before, self._good_before = self._good_before, self.client.throttle.last_good
-        return before is None or self._good_before > before
+        has_answered = before is None or self._good_before > before
+        return has_answered or self.client.is_answered(self.describe(WHOSE_CREDENTIALS).name, WHOSE_CREDENTIALS)
 
     def close(self) -> None:
         """Tell what each stream took."""
@@ -278,4 +280,4 @@ class Run:
     def begin_after(self, current: Readable) -> None:
         """Let the streams after this one be read ahead; of those that wait for a parent's keys, the keys."""
         following = self.order[self.order.index(current) + 1 :] if current in self.order else ()
-        self.fetcher.begin_ahead([stream.next_walk() for stream in following])
+        self.fetcher.begin_ahead([walk for stream in following if (walk := stream.next_walk())])

@@ -21,6 +21,8 @@ from tap_factorialhr.catalog import check_entry, field_names, with_fields
 from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
 from tap_factorialhr.dates import as_day, as_text
 from tap_factorialhr.decoding import decode_answer, replacing_null_characters
+from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.parents import ParentError
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
 from tap_factorialhr.resources import CHANGE_KEY
@@ -222,9 +224,14 @@ class FactorialStream(Stream):
             self._walk = self._run.fetcher.walk(self.name, key, partitions, self.resource.pagination, self._decoder)
         return self._walk
 
-    def next_walk(self) -> PartitionWalk:
-        """What of it can be read ahead of its turn: the keys of its parents while it waits for them."""
+    def next_walk(self) -> PartitionWalk | None:
+        """What of it can be read ahead of its turn: the keys of its parents while it waits for them.
+
+        None where there will be none, which is told when it is its turn.
+        """
         parents = self.resource.parents
+        if parents and self._run.parents.has_failed(parents):
+            return None
         return (self._run.parents.awaited(parents) if parents else None) or self.walk
 
     @cached_property
@@ -275,11 +282,12 @@ class FactorialStream(Stream):
                 self._run.report.skip(self.name, str(error))
             except (RejectedError, PagesError, LargeError) as error:
                 self._run.report.fail(self.name, str(error))
-            except RetriableError as error:
+            except (RetriableError, ParentError) as error:
                 # One that is too slow even for one day says nothing of others.
                 is_slow_by_days = self.resource.windows and isinstance(error, SlowError)
-                if not (is_slow_by_days or self._run.goes_on_after(error)):
-                    raise
+                unanswered = error.unanswered if isinstance(error, ParentError) else error
+                if unanswered and not is_slow_by_days and not self._run.goes_on_after(unanswered):
+                    raise FactorialError(f"{error}; nor is anything else answered, so the run ends here") from None
                 self._run.report.fail(self.name, str(error))
 
     def _warn_of_future(self) -> None:
@@ -374,10 +382,10 @@ class FactorialStream(Stream):
             )
         if self._without_key:
             self.logger.warning(
-                "%s: %d rows came without a value of the key %s, and a table keeps one of them at the most",
+                "%s: %d rows came without a value of the key %s: a loader refuses them, or keeps one at the most",
                 self.name,
                 self._without_key,
-                ", ".join(self.resource.key),
+                ", ".join(self.primary_keys or ()),
             )
         for warning in self._shaper.warnings():
             self.logger.warning("%s: %s", self.name, warning)
@@ -418,7 +426,8 @@ class FactorialStream(Stream):
                 stream_map.stream_alias, kept, time_extracted=now, version=self._stream_version
             )
         self.rows_written += len(records)
-        self._without_key += sum(column(records, key).count(None) for key in self.resource.key)
+        keys = [column(records, key) for key in self.primary_keys or ()]
+        self._without_key += sum(None in key for key in zip(*keys, strict=True))
         self._run.note_rows(self.resource.path, len(records))
         self._run.progress.advance(self.name, len(records))
 

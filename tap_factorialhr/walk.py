@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tap_factorialhr.client import GONE, LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.client import GONE, LargeError, RejectedError, RetriableError, SlowError, UnavailableError
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
@@ -37,7 +37,7 @@ _PARENTS_TRIED = 100
 
 
 class PagesError(FactorialError):
-    """A resource whose pages lead nowhere, however they are asked for."""
+    """A resource whose rows do not all come: its pages lead nowhere, or it is refused after some have come."""
 
 
 class Fetcher:
@@ -135,6 +135,9 @@ class PartitionWalk:
         self._is_there = False
         self._was_refused = False
         self._refusal: UnavailableError | RejectedError | None = None
+        self._readable: Partition | None = None
+        self._ends_refused = False
+        self._cut: PagesError | None = None
 
     def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
         """Every page of every partition, in order: its partition, the page, and whether it is the partition's last.
@@ -147,7 +150,7 @@ class PartitionWalk:
         Raises:
             UnavailableError: The resource is not there for these credentials.
             RejectedError: The API takes what is asked for wrong.
-            PagesError: The pages of a partition lead nowhere.
+            PagesError: The pages of a partition lead nowhere, or access ended while they were read.
         """
         with self._fetcher.scheduler.turn_of(self):
             try:
@@ -157,6 +160,8 @@ class PartitionWalk:
                         break
                 if self._refusal and not self._is_there:
                     raise self._refusal
+                if self._cut or self._has_lost_access():
+                    raise self._cut or self._lost(self._refusal)
             finally:
                 self._replace(len(self.jobs), ())
 
@@ -180,6 +185,7 @@ class PartitionWalk:
         try:
             for page in job:
                 self._is_there = has_begun = True
+                self._readable, self._ends_refused = partition, False
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return
@@ -197,24 +203,38 @@ class PartitionWalk:
     def _leave_out(self, partition: Partition, error: UnavailableError | RejectedError, *, has_begun: bool) -> None:
         self._was_refused = True
         smaller = partition.split()
-        if not smaller and self._is_interrupted(partition, error, has_begun=has_begun):
-            raise PagesError(f"{self.stream}: {error}, after some of its rows had come; try again") from None
-        if not smaller and not partition.can_be_left_out:
-            raise error
         if not smaller:
+            # A parent may go while it is read. Otherwise what was there a page ago is no matter of access.
+            is_gone = partition.can_be_left_out and error.status in GONE
+            if has_begun and isinstance(error, UnavailableError) and not is_gone:
+                self._cut = self._lost(error)
+            elif not partition.can_be_left_out:
+                raise error
             self.left_out[error.status] += 1
-            self._refusal = error
+            self._refusal, self._ends_refused = error, True
         self._replace(1, smaller)
 
-    def _is_interrupted(
-        self, partition: Partition, error: UnavailableError | RejectedError, *, has_begun: bool
-    ) -> bool:
-        """Whether a refusal says nothing of access, since there was some: but a parent may go while it is read."""
-        if not isinstance(error, UnavailableError):
+    def _has_lost_access(self) -> bool:
+        """Whether what could be read before is refused as well, now that the partitions that came last were.
+
+        Single ones may be refused for good; that a whole stream is from some point on can be an access that ended.
+        """
+        if self._readable is None or not self._ends_refused or not self.left_out.keys() - GONE:
             return False
-        if partition.can_be_left_out:
-            return has_begun and error.status not in GONE
-        return self._is_there
+        with self._fetcher.scheduler.changing():
+            self.jobs.append(job := self._job(self._readable))
+        try:
+            next(iter(job), None)
+        except UnavailableError as error:
+            return error.status not in GONE
+        except (PaginationError, RejectedError, RetriableError, LargeError):
+            return False
+        finally:
+            self._replace(1, ())
+        return False
+
+    def _lost(self, error: Exception | None) -> PagesError:
+        return PagesError(f"{self.stream}: {error}, after a part of its rows had come; try again")
 
     def _halve(self, partition: Partition, error: SlowError | LargeError) -> None:
         if partition.window is None or not partition.can_halve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -360,7 +361,7 @@ def test_a_stream_that_is_refused_half_way_has_failed(tap: TapRunner, status: in
         )
         run = tap(config, catalog=tap.catalog("employees", "teams"))
     assert run.code == 1
-    assert f"employees: HTTP {status}, after some of its rows had come; try again" in run.stderr
+    assert f"employees: HTTP {status}, after a part of its rows had come; try again" in run.stderr
     assert "skipped" not in run.stderr
     assert run.records["teams"]
     assert "employees" not in run.state["bookmarks"] or not run.state["bookmarks"]["employees"]
@@ -384,8 +385,41 @@ def test_a_server_that_answers_nothing_is_given_up_after_two_streams(tap: TapRun
         run = tap(config_for(sandbox, max_retries=0, concurrency=1), catalog=tap.catalog("employees", "teams", "tasks"))
         asked = {record.resource for record in sandbox.requests}
     assert run.code == 1
-    assert asked == {"employees/employees", "tasks/tasks"}
-    assert "tasks: HTTP 500, given up" in run.stderr.splitlines()[-1]
+    assert asked == {"employees/employees", "tasks/tasks", "api_public/credentials"}
+    last = run.stderr.splitlines()[-1]
+    assert "tasks: HTTP 500, given up" in last
+    assert "nor is anything else answered" in last
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_neighbours_that_are_not_answered_keep_no_other_from_being_read(tap: TapRunner, concurrency: int) -> None:
+    """Nothing else may have been asked for since the first of them failed."""
+    with Sandbox(Company(employees=3)) as sandbox:
+        sandbox.answer = lambda record: (
+            Answer(500) if record.resource in {"locations/locations", "tasks/tasks"} else None
+        )
+        names = "employees", "locations", "tasks", "tasks_task_files", "teams", "trainings"
+        run = tap(config_for(sandbox, max_retries=1, concurrency=concurrency), catalog=tap.catalog(*names))
+        asked = Counter(record.resource for record in sandbox.requests)
+    assert run.code == 1
+    assert set(run.records) == {"employees", "teams", "trainings"}
+    assert "3 streams failed, the first: locations: HTTP 500" in run.stderr.splitlines()[-1]
+    assert "failed: tasks_task_files: its parent tasks: HTTP 500" in run.stderr
+    assert asked["tasks/tasks"] <= 4  # once for itself and once as a parent, each with a retry
+
+
+def test_a_parent_that_is_not_answered_is_not_asked_for_by_each_of_its_children(tap: TapRunner) -> None:
+    children = "attendance_estimated_times", "attendance_reviews", "timeoff_policy_timelines"
+    with Sandbox(Company(employees=3)) as sandbox:
+        sandbox.answer = lambda record: Answer(500) if record.resource == "employees/employees" else None
+        run = tap(config_for(sandbox, max_retries=1), catalog=tap.catalog(*children, "teams"))
+        asked = Counter(record.resource for record in sandbox.requests)
+    assert run.code == 1
+    assert run.records["teams"]
+    failed = [line for line in run.stderr.splitlines() if "failed: " in line]
+    for child in children:
+        assert sum(f"failed: {child}: its parent employees: HTTP 500" in line for line in failed) == 1
+    assert asked["employees/employees"] == 2
 
 
 @pytest.mark.parametrize("total", [10**12, 2**62, 10**39])

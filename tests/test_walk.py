@@ -24,9 +24,16 @@ WINDOWS = Windows(start="from", end="to")
 
 BOTH = pytest.mark.parametrize("concurrency", [1, 8])
 
+LAST = {"has_next_page": False}
+
 
 def child(parent: str) -> Answer:
-    return {"data": [{"id": f"of {parent}", "parent_id": parent}], "meta": {}}
+    return {"data": [{"id": f"of {parent}", "parent_id": parent}], "meta": LAST}
+
+
+def of_parent(number: int) -> Partition:
+    """The children of one parent, whose number a request has as well."""
+    return Partition("a/b", (("part", str(number)),), (ChunkOfParents(PARENTS, (str(number),)),), filtered=True)
 
 
 def chunk(first: int, last: int, **more: Any) -> Partition:
@@ -197,15 +204,58 @@ def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
         ids_of(fetcher.walk("s", "id", [partition(1)]))
 
 
-def test_nor_can_it_be_left_out_where_others_are_there() -> None:
+@BOTH
+@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 402"])
+def test_a_parent_that_is_refused_half_way_fails_the_stream_when_the_others_have_been_read(
+    concurrency: int, status: str
+) -> None:
     def answer(asked: dict[str, str]) -> Answer:
-        if asked["part"] == "2":
+        if asked["part"] == "2" and (asked.get("page") == "2" or "after_id" in asked):
+            raise UnavailableError(status)
+        return page_of(asked, pages=2)
+
+    taken: list[str] = []
+    told = f"s: {status}, after a part of its rows had come"
+    with fetching(FunctionClient(answer), concurrency=concurrency) as fetcher, pytest.raises(PagesError, match=told):
+        for part, page, _ in fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)]):
+            taken.extend(f"{dict(part.params)['part']}: {row['id']}" for row in page.rows)
+    assert {one[0] for one in taken} == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("status", ["HTTP 404", "HTTP 410"])
+def test_a_parent_that_goes_half_way_is_left_out(status: str) -> None:
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked["part"] == "2" and (asked.get("page") == "2" or "after_id" in asked):
+            raise UnavailableError(status)
+        return page_of(asked, pages=2)
+
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
+        assert ids_of(walk)
+    assert walk.left_out == {status: 1}
+
+
+@BOTH
+@pytest.mark.parametrize("ends", [True, False])
+def test_access_that_ends_between_parents_fails_the_stream(concurrency: int, ends: bool) -> None:
+    """One of those that could be read is asked for again: where it can be still, the others are refused for good."""
+    seen: set[str] = set()
+
+    def answer(asked: dict[str, str]) -> Answer:
+        is_again = asked["part"] in seen
+        seen.add(asked["part"])
+        if int(asked["part"]) > 4 or (ends and is_again):
             raise UnavailableError("HTTP 403")
         return page_of(asked, pages=1)
 
-    told = "s: HTTP 403, after some of its rows had come"
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher, pytest.raises(PagesError, match=told):
-        ids_of(fetcher.walk("s", "id", [partition(1), partition(2), partition(3)]))
+    with fetching(FunctionClient(answer), concurrency=concurrency) as fetcher:
+        walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 9)])
+        if ends:
+            with pytest.raises(PagesError, match="s: HTTP 403, after a part of its rows had come"):
+                ids_of(walk)
+        else:
+            assert ids_of(walk)
+    assert walk.left_out == {"HTTP 403": 4}
 
 
 # What takes too long, or does not say whose it is
@@ -223,7 +273,7 @@ def test_a_window_that_cannot_be_read_is_halved_and_those_that_follow_too(
         first, last = (date.fromisoformat(asked[name]) for name in ("from", "to"))
         if (last - first).days >= 4:
             raise error
-        return {"data": [{"id": str(day)} for day in range(first.toordinal(), last.toordinal() + 1)], "meta": {}}
+        return {"data": [{"id": str(day)} for day in range(first.toordinal(), last.toordinal() + 1)], "meta": LAST}
 
     first = date(2026, 1, 1)
     windows = [Days(WINDOWS, date(2026, 1, one), date(2026, 1, one + 9)) for one in (1, 11)]
