@@ -147,7 +147,7 @@ class Access:
         except NothingToAskError as error:
             return Finding(stream.name, NOTHING_TO_ASK, str(error))
         except UnavailableError as error:
-            return Finding(stream.name, NOT_THERE if str(error)[:8] in GONE else FORBIDDEN, str(error))
+            return Finding(stream.name, NOT_THERE if error.status in GONE else FORBIDDEN, str(error))
         except RejectedError as error:
             return Finding(stream.name, REJECTED, str(error).removeprefix(f"{stream.name}: "))
         except FactorialError as error:

@@ -104,15 +104,9 @@ class AuthorizationRequest:
         text = pasted.strip()
         if not text:
             raise SessionError("No code was pasted. Run login again")
-        bare = urlsplit(self.redirect_uri).netloc
-        if bare and text.startswith(f"{bare}/"):  # as some browsers show an address
-            text = f"http://{text}"
-        try:
-            parts = urlsplit(text)
-        except ValueError:
-            raise SessionError("What was pasted is neither a code nor an address. Run login again") from None
-        if "?" in text and (parts.scheme or text.startswith("?")):
-            return self.code_of(dict(parse_qsl(parts.query)))
+        # Of an address, browsers show the scheme, or not, and some leave out more of its beginning.
+        if any(f"{mark}{name}=" in text for mark in "?&" for name in ("code", "error", "state")):
+            return self.code_of(dict(parse_qsl(text.partition("?")[2].partition("#")[0])))
         if any(letter.isspace() or not letter.isprintable() for letter in text) or "://" in text:
             raise SessionError("What was pasted is neither a code nor an address with one. Run login again")
         return text

@@ -121,6 +121,16 @@ def check_base_url(url: str) -> None:
         raise ConfigError("base_url must begin with https://; plain HTTP would show the credentials to others")
 
 
+def check_api_version(version: str) -> None:
+    """See that a version of the API is a day, as each of them is.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if _day(version) is None:
+        raise ConfigError("api_version is no date; it looks like 2026-10-01")
+
+
 def start_day(value: object) -> date | None:
     """The day that ``start_date`` names, None without one.
 

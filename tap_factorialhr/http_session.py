@@ -99,8 +99,11 @@ def refusal_of_proxy(error: requests.RequestException) -> tuple[str, str] | None
 def _check_bundle(name: str, path: str) -> None:
     if not os.path.exists(path):  # noqa: PTH110 (REQUESTS_CA_BUNDLE may be a folder)
         raise ConfigError(f"{name}: there is no such file")
+    if os.path.isdir(path):  # noqa: PTH112
+        if name == "ca_bundle":
+            raise ConfigError(f"{name} is a folder; name the file with the certificates")
+        return
     try:
-        if os.path.isfile(path):  # noqa: PTH113
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except OSError:
         raise ConfigError(f"{name}: the file holds no certificates that can be read (PEM)") from None

@@ -106,7 +106,7 @@ class Run:
             start=start,
             lookback=config.get("lookback_days"),
             length=config.get("window_days"),
-            values={"integration_uuids": config.get("integration_uuids") or ()},
+            values={"integration_uuids": tuple(dict.fromkeys(config.get("integration_uuids") or ()))},
         )
         self.writer = writer
         self.write_state = write_state

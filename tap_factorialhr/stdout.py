@@ -38,8 +38,11 @@ class UnwritableError(FactorialError):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def told(closed: str = "standard output was closed before all was written") -> Iterator[None]:
     """Tell in one line what keeps standard output from being written, as long as this lasts.
+
+    Args:
+        closed: What to say where nobody reads it any more.
 
     Raises:
         UnwritableError: Nobody reads it any more, or a disk is full.
@@ -48,9 +51,9 @@ def told() -> Iterator[None]:
         yield
     except BrokenPipeError:
         # Told here, because click would end the process without a word.
-        raise UnwritableError("the target has gone away: it closed the pipe; see its own messages") from None
+        raise UnwritableError(closed) from None
     except OSError as error:
-        raise UnwritableError(f"the messages cannot be written: {error.strerror or type(error).__name__}") from None
+        raise UnwritableError(f"standard output cannot be written: {error.strerror or type(error).__name__}") from None
 
 
 class Stdout:

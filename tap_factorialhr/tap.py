@@ -58,6 +58,13 @@ class Interrupted(BaseException):
     """The run is to end, because of a signal."""
 
 
+def _leave(signum: int) -> None:
+    """End the process although it is in the middle of something; whoever holds the log's lock is not waited for."""
+    with suppress(OSError):
+        os.write(2, f"tap-factorialhr: stopped by signal {signum}, before what was under way had ended\n".encode())
+    os._exit(128 + signum)
+
+
 class TapFactorialHR(Tap):
     """Singer tap for Factorial."""
 
@@ -150,7 +157,7 @@ class TapFactorialHR(Tap):
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Note the signal; the run ends where no line is half written, and at the latest after the grace."""
         self._stop_signal = signum
-        timer = threading.Timer(STOP_GRACE, os._exit, (128 + signum,))
+        timer = threading.Timer(STOP_GRACE, _leave, (signum,))
         timer.daemon = True
         timer.start()
 
@@ -220,7 +227,7 @@ class TapFactorialHR(Tap):
             FactorialError: A stream failed, or not one could be read.
         """
         try:
-            with stdout.told():
+            with stdout.told("the target has gone away: it closed the pipe; see its own messages"):
                 self._sync()
                 self.check_interrupted()
                 # Even when it is the same again: some targets keep no state that records follow.
@@ -269,6 +276,10 @@ class TapFactorialHR(Tap):
 
     def _end(self) -> None:
         self.sync_run.fetcher.close()
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for a session that is being renewed, after a signal no longer than there is time for."""
         self.sync_run.authenticator.settle(STOP_GRACE - 1 if self._stop_signal is not None else LONGEST_SETTLING)
 
     def _sync(self) -> None:
@@ -317,6 +328,7 @@ class TapFactorialHR(Tap):
                 self._config.setdefault(name, declared["default"])
         if raise_errors:
             checks.check_base_url(self._config["base_url"])
+            checks.check_api_version(self._config["api_version"])
             Policy.of(self._config)
         return []
 

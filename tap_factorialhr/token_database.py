@@ -50,10 +50,12 @@ _KEEPALIVE = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_
 """The same, of this machine, for the database."""
 _REASONS = (
     ("password", "the password was not accepted, or there is none"),
+    ('column "', "the table there is another one than the tap makes"),
     ("does not exist", "there is no such database, role or schema"),
     ("translate host name", "its host is not known"),
     ("resolve host", "its host is not known"),
     ("refused", "nothing takes connections there"),
+    ("invalid integer value", "an option in its URL is no number"),
     ("timeout", "it does not answer in time"),
     ("certificate", "its TLS certificate was not accepted"),
     ("permission denied", "the role may not use the table"),

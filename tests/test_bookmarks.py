@@ -191,6 +191,33 @@ def test_a_run_that_gets_empty_lists_alone_moves_no_bookmark(tap: TapRunner, com
     }
 
 
+def test_rows_of_a_parent_show_that_there_are_rows(tap: TapRunner, company: Sandbox) -> None:
+    """Nobody has a timeline; the employees are read to ask for them."""
+    nothing = Answer(body=NOTHING)
+    company.answer = lambda record: nothing if record.resource == "timeoff/policy_timelines" else None
+    run = tap(config_for(company), catalog=tap.catalog("timeoff_policy_timelines"))
+    assert run.code == 0, run.stderr
+    assert not run.records
+    assert "not one row was read" not in run.stderr
+
+
+def test_a_first_run_is_no_news_either(tap: TapRunner, company: Sandbox) -> None:
+    run = tap(config_for(company), catalog=tap.catalog(*FOUR))
+    assert run.records
+    assert "WARNING" not in run.stderr
+
+
+@pytest.mark.parametrize("why", ["skipped", "failed", "lacks setting"])
+def test_what_could_not_be_read_says_nothing_of_rows(tap: TapRunner, company: Sandbox, why: str) -> None:
+    streams = {"lacks setting": "integrations_sync_runs"}.get(why, "teams")
+    status = 403 if why == "skipped" else 422
+    company.answer = lambda record: Answer(status) if record.resource == "teams/teams" else None
+    config = config_for(company, max_retries=0) | ({"integration_uuids": None} if why == "lacks setting" else {})
+    run = tap(config, catalog=tap.catalog("api_public_credentials", streams))
+    assert run.code == (1 if why == "failed" else 0)
+    assert "not one row was read" not in run.stderr
+
+
 def test_a_run_without_changes_is_no_news(tap: TapRunner, company: Sandbox) -> None:
     config, catalog = config_for(company, lookback_days=0), tap.catalog("employees")
     first = tap(config, catalog=catalog)

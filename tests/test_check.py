@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -131,6 +132,17 @@ def test_a_selection_of_nothing_is_told(tap: TapRunner, server: Sandbox) -> None
     run = tap(config_for(server), "check", catalog=tap.catalog())
     assert run.code == 0, run.stderr
     assert "Warning: no stream is selected" in run.stdout
+    assert "does base_url belong to them" not in run.stdout
+
+
+def test_nobody_who_reads_it_is_one_line(tap: TapRunner, server: Sandbox) -> None:
+    command = tap.command(config_for(server), "check")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("standard output was closed before all was written")
 
 
 def test_a_server_that_is_not_there_is_one_line_and_no_table(tap: TapRunner) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_factorialhr.decoding import decode, replacing_null_characters
@@ -94,6 +94,9 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 
 @given(st.recursive(NULLS, lambda inner: st.lists(inner) | st.dictionaries(NULLS, inner)))
+@example("\\u0000")
+@example("\\\\u0000\0")
+@example({"\0": ["\\\0"]})
 def test_null_characters_are_replaced_and_nothing_else(value: Any) -> None:
     body = json.dumps(value)
     assert replacing_null_characters(decode)(body.encode()) == replaced(value)

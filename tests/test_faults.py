@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import pytest
 
 from scripts import fault_matrix
@@ -389,6 +391,39 @@ def test_a_server_that_answers_nothing_is_given_up_after_two_streams(tap: TapRun
     last = run.stderr.splitlines()[-1]
     assert "tasks: HTTP 500, given up" in last
     assert "nor is anything else answered" in last
+
+
+def test_where_there_is_no_server_one_stream_is_enough(tap: TapRunner) -> None:
+    with socket.socket() as nobody:  # bound, so that nobody else gets the port, and not listening
+        nobody.bind(("127.0.0.1", 0))
+        with Sandbox(Company(employees=1)) as sandbox:
+            config = config_for(sandbox, max_retries=0, base_url=f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        run = tap(config, catalog=tap.catalog("employees", "teams", "tasks"))
+    assert run.code == 1
+    assert sum("no connection to the server" in line for line in run.stderr.splitlines()) == 1
+
+
+def test_a_signal_that_a_run_cannot_obey_is_told(tap: TapRunner) -> None:
+    """It waits for another process that has the session, and nothing interrupts that."""
+    with Sandbox(Company(employees=1)) as sandbox:
+        config = config_for(sandbox, token_file=str(tap.folder / "session.json"))
+        del config["api_key"]
+        oauth = sandbox.oauth
+        oauth.add_refresh_token("refresh")
+        config |= {
+            "refresh_token": "refresh",
+            "client_id": oauth.client_id,
+            "client_secret": oauth.client_secret,
+        }
+        with filelock.FileLock(tap.folder / "session.json.lock"):
+            process = subprocess.Popen(
+                tap.command(config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tap.folder
+            )
+            time.sleep(2)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert errors.splitlines()[-1].endswith("stopped by signal 15, before what was under way had ended")
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])

@@ -266,6 +266,21 @@ def test_rows_without_a_key_are_told(tap: TapRunner, sandbox: Sandbox, config: d
     assert "teams: 2 rows came without a value of the key id" in run.stderr
 
 
+def test_rows_that_a_catalog_gives_no_key_lack_none(tap: TapRunner, config: dict[str, Any]) -> None:
+    catalog = tap.catalog("teams")
+    (entry,) = [one for one in catalog["streams"] if one["tap_stream_id"] == "teams"]
+    entry["key_properties"] = []
+    for part in entry["metadata"]:
+        if part["breadcrumb"] == ["properties", "id"]:
+            part["metadata"] = {"inclusion": "available", "selected": False}
+        if not part["breadcrumb"]:
+            part["metadata"]["table-key-properties"] = []
+    run = tap(config, catalog=catalog)
+    assert run.code == 0, run.stderr
+    assert run.records["teams"]
+    assert "without a value of the key" not in run.stderr
+
+
 def test_an_id_of_no_known_kind_ends_no_run(tap: TapRunner, sandbox: Sandbox, config: dict[str, Any]) -> None:
     sandbox.answer = lambda record: (
         Answer(200, envelope('{"id": ["1"]}')) if record.resource == "finance/contacts" else None

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +32,6 @@ from tests.support.tap import TAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.tap import TapRunner
 
@@ -60,7 +60,9 @@ class Login:
         }
         self._config_file = folder / "login.json"
 
-    def start(self, *options: str, browser: str = "", redirect_uri: str = CATCH) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, browser: str = "", redirect_uri: str = CATCH, stdout: Any = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         self._config_file.write_text(json.dumps(self.config))
         env = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
         return subprocess.Popen(
@@ -76,7 +78,7 @@ class Login:
                 *options,
             ],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             env=env | {"BROWSER": browser},
@@ -319,7 +321,7 @@ def test_nobody_comes_back(login: Login) -> None:
     assert "No answer came back within 1 seconds" in last_line(said)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_a_line(login: Login, number: signal.Signals) -> None:
     process = login.start()
     page_in(process)
@@ -330,7 +332,8 @@ def test_a_signal_ends_it_with_a_line(login: Login, number: signal.Signals) -> N
     assert not login.file.exists()
 
 
-def test_a_signal_during_the_exchange_loses_no_tokens(login: Login) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_during_the_exchange_loses_no_tokens(login: Login, number: signal.Signals) -> None:
     process = login.start()
     page = page_in(process)
     login.sandbox.latency = 1.0
@@ -339,7 +342,7 @@ def test_a_signal_during_the_exchange_loses_no_tokens(login: Login) -> None:
         if login.exchanges:
             break
         threading.Event().wait(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, errors = process.communicate(timeout=30)
     code, said = login.judged(process.returncode, out + errors)
     assert code == 0, said
@@ -415,12 +418,54 @@ def test_whatever_is_pasted_is_a_code_or_an_error_of_one_line(pasted: str) -> No
     assert len((code or told).splitlines()) == 1
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:8910/callback", "http://127.0.0.1:8910/callback"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8910/callback", "http://127.0.0.1:8910/callback", "example.com/callback", ""]
+)
 def test_an_address_may_be_pasted_as_browsers_show_it(address: str) -> None:
     request = AuthorizationRequest("https://api.example/oauth/authorize", "c", "http://127.0.0.1:8910/callback")
     assert request.code_in(f"{address}?code=the-code&state={request.state}") == "the-code"
     with pytest.raises(SessionError, match="does not belong to this login"):
         request.code_in(f"{address}?code=the-code&state=another")
+
+
+def test_a_signal_after_the_session_is_kept_says_that_it_is(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("tap_factorialhr.commands.login._say_what_to_set", interrupted)
+    _, said = login.here()
+    assert "Stopped. You are logged in, and the session is kept." in said
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+def test_tokens_that_could_not_be_kept_are_said_to_be_lost(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any) -> None:
+        raise SessionError("token_database cannot be written")
+
+    monkeypatch.setattr("tap_factorialhr.session_store.SharedStore.save", gone)
+    code, said = login.here()
+    assert code == 1
+    assert "cannot be written. The code is used up and its tokens are lost, so run login again" in said
+
+
+def test_what_cannot_work_is_told_before_anybody_logs_in(login: Login, tmp_path: Path) -> None:
+    code, said = login.here("--authorize-url", "javascript:alert(1)")
+    assert code == 1
+    assert "--authorize-url is no address" in last_line(said)
+    login.config["ca_bundle"] = str(tmp_path / "missing.pem")
+    code, said = login.here()
+    assert code == 1
+    assert "ca_bundle: there is no such file" in last_line(said)
+    assert "Open this page" not in said
+    assert not login.sandbox.requests
+
+
+def test_a_full_disk_is_one_line(login: Login) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = login.start("--paste", stdout=full)
+        _, errors = process.communicate("", timeout=60)
+    assert process.returncode == 1
+    assert "standard output cannot be written: No space left on device" in last_line(errors)
 
 
 def test_each_request_is_another_one() -> None:

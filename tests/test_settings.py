@@ -164,3 +164,31 @@ def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> N
     assert run.code == 0, run.stderr
     names = {row["first_name"].upper() for row in company.company.rows("employees/employees")}
     assert {row["upper"] for row in run.records["employees"]} == names
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("api_version", "2026-13-45", "api_version is no date; it looks like 2026-10-01"),
+        ("ca_bundle", "/", "ca_bundle is a folder; name the file with the certificates"),
+        ("ca_bundle", os.devnull, "ca_bundle: the file holds no certificates that can be read (PEM)"),
+    ],
+)
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_a_setting_that_makes_no_sense_is_told_before_any_request(
+    tap: TapRunner, company: Sandbox, setting: str, value: str, told: str, *, command: tuple[str, ...]
+) -> None:
+    company.requests.clear()
+    run = tap(config_for(company, **{setting: value}), *command)
+    assert run.code == 1
+    assert run.stderr.splitlines()[-1].endswith(told)
+    assert not company.requests
+
+
+def test_what_is_named_twice_is_read_once(tap: TapRunner, company: Sandbox) -> None:
+    one = company.company.integration_uuids[0]
+    run = tap(config_for(company, integration_uuids=[one, one]), catalog=tap.catalog("integrations_sync_runs"))
+    assert run.code == 0, run.stderr
+    ids = [record["id"] for record in run.records["integrations_sync_runs"]]
+    assert ids
+    assert len(ids) == len(set(ids))

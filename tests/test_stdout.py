@@ -131,7 +131,7 @@ def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox, arguments
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tap.folder, check=False)
     assert done.returncode == 1
-    assert "the messages cannot be written" in done.stderr.splitlines()[-1]
+    assert "standard output cannot be written" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

@@ -17,7 +17,7 @@ from tap_factorialhr import checks, stdout, support
 from tap_factorialhr.access import EMPTY, FAILED, READABLE, Access
 from tap_factorialhr.commands import meltano
 from tap_factorialhr.commands.options import CONTEXT, config_option, plain_errors
-from tap_factorialhr.tap import LONGEST_SETTLING, NOTHING_SELECTED, TapFactorialHR
+from tap_factorialhr.tap import NOTHING_SELECTED, TapFactorialHR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,11 +60,11 @@ def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # n
             whose = access.whose()
             found = list(_counted(access.examine(streams, int(tap.config["concurrency"])), len(streams)))
         finally:
-            run.authenticator.settle(LONGEST_SETTLING)
+            tap.settle()
     order = {stream.name: place for place, stream in enumerate(streams)}
     found.sort(key=lambda finding: order[finding.stream])
     # A server of another environment answers with empty lists, and to nobody's credentials.
-    is_unknown = whose is None and all(finding.outcome not in {READABLE, FAILED} for finding in found)
+    is_unknown = bool(found) and whose is None and all(finding.outcome not in {READABLE, FAILED} for finding in found)
     version = str(tap.config["api_version"])
     about = {
         "credentials": whose,

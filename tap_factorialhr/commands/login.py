@@ -16,10 +16,18 @@ from urllib.parse import urlsplit
 
 import click
 
+from tap_factorialhr import stdout
 from tap_factorialhr.auth import TOKEN_POLICY, place_of, session_store
 from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest, ChallengeRefusedError
 from tap_factorialhr.commands.loopback import LoopbackListener, is_loopback
-from tap_factorialhr.commands.options import CONTEXT, config_option, meltano_options, plain_errors, settings_of
+from tap_factorialhr.commands.options import (
+    CONTEXT,
+    ENDING,
+    config_option,
+    meltano_options,
+    plain_errors,
+    settings_of,
+)
 from tap_factorialhr.errors import ConfigError, SessionError
 from tap_factorialhr.http_session import Session, connect_and_read_seconds
 from tap_factorialhr.oauth_session import REFRESH_TOKEN_SECONDS, OAuthSession
@@ -99,6 +107,7 @@ def command(
     and writes them to token_file, from which every run renews them. Asks for what the settings leave out. It needs
     client_id and client_secret; a secret is never shown, nor taken from the command line.
     """
+    is_kept = threading.Event()
     try:
         with plain_errors(), _interruptible() as caught:
             settings = _with_answers(settings_of(config), token_file, client_id)
@@ -113,11 +122,22 @@ def command(
                     replace=options["replace"],
                     wait=options["wait"],
                 ),
+                is_kept,
             )
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nStopped. Nothing was exchanged, and what is kept is as it was.", err=True)
+        done = (
+            "You are logged in, and the session is kept"
+            if is_kept.is_set()
+            else ("Nothing was exchanged, and what is kept is as it was")
+        )
+        click.echo(f"\nStopped. {done}.", err=True)
         return 128 + (caught[0] if caught else signal.SIGINT)
     return 0
+
+
+def _say(text: str, *, nl: bool = True) -> None:
+    with stdout.told():
+        click.echo(text, nl=nl)
 
 
 # What the settings leave out
@@ -153,24 +173,32 @@ def _answer(name: str, question: str, *, is_hidden: bool) -> str:
 # The login
 
 
-def _log_in(settings: Mapping[str, Any], options: Options) -> None:
+def _log_in(settings: Mapping[str, Any], options: Options, is_kept: threading.Event) -> None:
+    """Go all the way; the event is set once the session is kept."""
     timeout = connect_and_read_seconds(settings["request_timeout"])
     # A refresh token in the settings counts as used up from now on, but says nothing of what is kept.
     store = session_store(settings, base_url=settings["base_url"], timeout=timeout)
     alone = {name: value for name, value in settings.items() if name != "refresh_token"}
     _look_at_place(session_store(alone, base_url=settings["base_url"], timeout=timeout), options)
     application = OAuthSession("", settings["client_id"], settings["client_secret"])
-    with _listener(options) as listener:
-        request, code = _code(settings, options, listener)
     with Session(settings["base_url"], connections=1, ca_bundle=settings.get("ca_bundle")) as session:
+        with _listener(options) as listener:
+            request, code = _code(settings, options, listener)
         endpoint = TokenEndpoint(settings["base_url"], session=session, timeout=timeout, policy=TOKEN_POLICY)
         # Whoever presses Ctrl-C in there would lose the tokens: the server has used up the code by then.
         with store.exclusive(), store.room(), _held_back():
             outcome = endpoint.exchange(
                 application, code=code, redirect_uri=request.redirect_uri, verifier=request.verifier
             )
-            store.load()
-            store.save(_session(outcome))
+            new = _session(outcome)
+            try:
+                store.load()
+                store.save(new)
+            except SessionError as error:
+                raise SessionError(
+                    f"{error}. The code is used up and its tokens are lost, so run login again"
+                ) from None
+            is_kept.set()
     _say_what_to_set(settings)
 
 
@@ -211,6 +239,8 @@ def _code(
         SessionError: There is none.
     """
     page = options.page or f"{str(settings['base_url']).rstrip('/')}/oauth/authorize"
+    if urlsplit(page).scheme not in {"http", "https"}:
+        raise ConfigError("--authorize-url is no address of a page; it looks like https://...")
     redirect_uri = listener.redirect_uri if listener else options.redirect_uri
     if listener and _may_read_stdin():
         listener.take_lines(sys.stdin)
@@ -219,32 +249,32 @@ def _code(
         try:
             return request, _answered(request, options, listener)
         except ChallengeRefusedError:
-            click.echo("The server refuses the request, perhaps its PKCE challenge; now without.")
+            _say("The server refuses the request, perhaps its PKCE challenge; now without.")
     request = AuthorizationRequest(page, settings["client_id"], redirect_uri, verifier=None)
     return request, _answered(request, options, listener)
 
 
 def _answered(request: AuthorizationRequest, options: Options, listener: LoopbackListener | None) -> str:
     is_opened = options.browser and _can_open_a_browser()
-    click.echo(
+    _say(
         "The page to log in on opens in your browser. If it does not, open it yourself:"
         if is_opened
         else "Open this page in a browser, and let the application in:"
     )
-    click.echo(f"\n  {request.url}\n")
+    _say(f"\n  {request.url}\n")
     if is_opened:
         # In a thread, because some browsers come back when they are closed.
         threading.Thread(target=_open, args=(request.url,), daemon=True).start()
     if listener:
-        click.echo(f"Waiting for the answer on {listener.redirect_uri}")
-        click.echo("(or paste here the address at which the browser ends up)")
+        _say(f"Waiting for the answer on {listener.redirect_uri}")
+        _say("(or paste here the address at which the browser ends up)")
         answer = listener.wait(options.wait)
         return request.code_in(answer) if isinstance(answer, str) else request.code_of(answer)
     if request.redirect_uri == OUT_OF_BAND:
         question = "Paste the code that the page shows"
     else:
         question = "Paste the address at which the browser ends up, or the code in it"
-    click.echo(f"{question}: ", nl=False)
+    _say(f"{question}: ", nl=False)
     return request.code_in(sys.stdin.readline())
 
 
@@ -295,16 +325,16 @@ def _say_what_to_set(settings: Mapping[str, Any]) -> None:
         "token_name": settings.get("token_name"),
     }
     is_named_by_client = place == "token_database" and not settings.get("token_name")
-    click.echo("Logged in. The session is kept, and stays good while a run comes once a week.\n")
-    click.echo("Settings for the tap:")
+    _say("Logged in. The session is kept, and stays good while a run comes once a week.\n")
+    _say("Settings for the tap:")
     for name, value in shown.items():
         if value:
-            click.echo(f"  {name:<14} {value}")
+            _say(f"  {name:<14} {value}")
     if others := [name for name in _OTHER_CREDENTIALS if settings.get(name)]:
-        click.echo(f"\nTake out of them, since the session takes its place: {', '.join(others)}")
-    click.echo("\nclient_id and client_secret are kept with the session, and may stay in them.")
+        _say(f"\nTake out of them, since the session takes its place: {', '.join(others)}")
+    _say("\nclient_id and client_secret are kept with the session, and may stay in them.")
     if is_named_by_client:
-        click.echo("client_id has to stay, since the session is found by it.")
+        _say("client_id has to stay, since the session is found by it.")
 
 
 # Ctrl-C
@@ -312,7 +342,7 @@ def _say_what_to_set(settings: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-    """Have Ctrl-C and SIGTERM raise `KeyboardInterrupt`, so that what was begun is closed and a line is said.
+    """Have Ctrl-C and the like raise `KeyboardInterrupt`, so that what was begun is closed and a line is said.
 
     Returns:
         The numbers of the signals that have come.
@@ -329,7 +359,7 @@ def _interruptible() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM wait for the end of the block."""
+    """Have Ctrl-C and the like wait for the end of the block."""
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's signature)
         click.echo("\nThe code is being exchanged; one moment.", err=True)
@@ -340,7 +370,9 @@ def _held_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    # `nohup` has it that a terminal that goes away is no reason to end.
+    taken = [number for number in ENDING if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in taken}
     try:
         yield
     finally:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a command."""
 CONTEXT = {"help_option_names": ["--help"], "max_content_width": 80}
 """The context settings of every command."""
 
@@ -60,6 +62,7 @@ def settings_of(config: Any) -> dict[str, Any]:  # noqa: ANN401 (a private type 
     settings = dict(tap.config)
     checks.check_settings(settings, tap.config_jsonschema)
     checks.check_base_url(settings["base_url"])
+    checks.check_api_version(settings["api_version"])
     return settings
 
 
@@ -76,7 +79,7 @@ def plain_errors() -> Iterator[None]:
 def without_traces() -> Iterator[None]:
     """Keep the SDK from logging how it reads the settings, and from handling signals as in a run."""
     before = logging.root.manager.disable
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in ENDING}
     logging.disable(logging.INFO)
     try:
         yield

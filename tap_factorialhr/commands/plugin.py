@@ -32,5 +32,6 @@ def command(name: str) -> None:
       tap-factorialhr plugin target-postgres > loader.yml
       meltano add target-postgres --from-ref loader.yml
     """  # noqa: D301 (the mark keeps click from filling the lines)
+    text = DEFINITIONS[name].read_text(encoding="utf-8")
     with stdout.told():
-        click.echo(DEFINITIONS[name].read_text(encoding="utf-8"), nl=False)
+        click.echo(text, nl=False)
