@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks.competitors.measuring import API_KEY
 from benchmarks.environments import python_with
-from benchmarks.process import FOLDER, FailedError, run
+from benchmarks.process import ENVIRONMENT, FOLDER, FailedError, run
 from benchmarks.results import EndToEnd
 from benchmarks.taps import tap_command
 from scripts.demo import row_counts
@@ -79,7 +79,7 @@ def measure(pages: Pages, folder: Path, versions: dict[str, str], *, quick: bool
     python = python_with("dlt")
     found = [EndToEnd(rows) for rows in ((2_000,) if quick else (20_000, 100_000))]
     with embedded_postgres(folder / "postgres") as url:
-        project = MeltanoProject(folder / "project", settings(pages, url))
+        project = MeltanoProject(folder / "project", settings(pages, url), ENVIRONMENT)
         # dlt insists on a password and a host; the socket, which the address names last, takes the host's place.
         full = url.replace("postgres:@", "postgres:none@localhost")
         dlt: list[str | Path] = [python, "-m", "benchmarks.competitors.dlt_to_postgres", pages.address, full]
@@ -103,7 +103,6 @@ def settings(pages: Pages, url: str) -> dict[str, str]:
         "TAP_FACTORIALHR_API_KEY": API_KEY,
         "TAP_FACTORIALHR__SELECT": json.dumps(["employees.*"]),
         "TARGET_POSTGRES_SQLALCHEMY_URL": url.replace("postgresql://", "postgresql+psycopg://"),
-        "NO_PROXY": "127.0.0.1",
     }
 
 

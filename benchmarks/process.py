@@ -20,6 +20,9 @@ LONGEST = 300.0
 """Seconds after which a process is ended."""
 FOLDER = PROJECT / ".bench"
 ENVIRONMENT = {
+    # What cron gives, and no more: for what else is set in a shell Meltano takes longer, and Python may do other
+    # things.
+    **{name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ},
     # What is measured speaks with nobody but the local server, and leaves nothing in anybody's home.
     "DO_NOT_TRACK": "1",
     "RUNTIME__DLTHUB_TELEMETRY": "false",
@@ -58,7 +61,7 @@ def run(command: Sequence[str | Path], output: Path | None = None) -> Finished:
     with open(output or os.devnull, "wb") as out, tempfile.TemporaryFile() as err:  # noqa: PTH123 (or the null device)
         began = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=PROJECT, env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            command, cwd=PROJECT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=out, stderr=err
         )
         timer = threading.Timer(LONGEST, process.kill)
         timer.start()

@@ -29,14 +29,20 @@ class MeltanoProject:
         settings: Environment variables of every command.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> None:
         """Make the project, or take the one that is there with its state.
+
+        Args:
+            folder: Where it is.
+            settings: Environment variables of every command.
+            environment: Those besides them; left out, the reader's, without settings of an account.
 
         Raises:
             NotInstalledError: Something is not installed.
         """
         self.folder = folder
         self.settings = dict(settings)
+        self._environment = os.environ if environment is None else environment
         meltano = shutil.which("meltano", path=str(Path(sys.executable).parent))
         if meltano is None or not (PROJECT / ".meltano" / ".installed").exists():
             raise NotInstalledError("Meltano and its plugins are not installed here: make install")
@@ -51,7 +57,7 @@ class MeltanoProject:
 
     def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
         """Run one command; options are those of ``subprocess.run``."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+        environment = {name: value for name, value in self._environment.items() if not name.startswith(OWN)}
         environment |= {"MELTANO_AUTO_INSTALL": "false", "NO_COLOR": "1", **self.settings}
         return subprocess.run(
             [self._meltano, "--log-format=plain", *arguments],
