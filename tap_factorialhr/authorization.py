@@ -106,7 +106,7 @@ class AuthorizationRequest:
             raise SessionError("No code was pasted. Run login again")
         # Of an address, browsers show the scheme, or not, and some leave out more of its beginning.
         if any(f"{mark}{name}=" in text for mark in "?&" for name in ("code", "error", "state")):
-            return self.code_of(dict(parse_qsl(text.partition("?")[2].partition("#")[0])))
+            return self.code_of(dict(parse_qsl((text.partition("?")[2] or text).partition("#")[0])))
         if any(letter.isspace() or not letter.isprintable() for letter in text) or "://" in text:
             raise SessionError("What was pasted is neither a code nor an address with one. Run login again")
         return text

@@ -285,6 +285,7 @@ def _by_cursor(
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
         if trace.keys and _comes_again(listing, trace, pages, in_doubt=before is Promise.UNSAID):
+            yield page.without_first(trace.size)  # So that the end is seen.
             return
         if cursor is None and promise is Promise.UNSAID and page.meta.end_cursor is None:
             yield from _check_alone(listing, trace)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_factorialhr import reading
 from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Windows
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.partitions import Partition
@@ -257,6 +259,28 @@ def test_access_that_ends_between_parents_fails_the_stream(concurrency: int, end
         else:
             assert ids_of(walk)
     assert walk.left_out == {"HTTP 403": 4}
+
+
+# Listings of many pages
+
+
+@pytest.mark.parametrize("planned", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("kind", ["chains", "last page first", "no cursors"])
+def test_requests_that_are_named_in_parts_are_each_sent_once(
+    planned: int, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twist(answer: dict[str, Any], _: dict[str, str]) -> None:
+        if kind == "no cursors":
+            answer["meta"]["end_cursor"] = None
+
+    monkeypatch.setattr(reading, "_PLANNED", planned)
+    client = ShelfClient(Shelf(list(range(1, 1201)), limit=10, twist=twist))
+    with fetching(client, concurrency=8, page_size=10) as fetcher:
+        found = ids_of(fetcher.walk("s", "id", [partition(1, filtered=kind == "chains")]))
+    assert list(dict.fromkeys(found)) == [str(one) for one in range(1, 1201)]
+    times = Counter(asked.params["page"] for asked in client.asked if "page" in asked.params)
+    assert times.pop("1") <= 2  # It is looked at again at the end.
+    assert set(times.values()) == {1}
 
 
 # What takes too long, or does not say whose it is

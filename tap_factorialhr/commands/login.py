@@ -125,12 +125,11 @@ def command(
                 is_kept,
             )
     except (KeyboardInterrupt, click.Abort):
-        done = (
-            "You are logged in, and the session is kept"
-            if is_kept.is_set()
-            else ("Nothing was exchanged, and what is kept is as it was")
+        nothing, done = (
+            "Nothing was exchanged, and what is kept is as it was",
+            "You are logged in, and the session is kept",
         )
-        click.echo(f"\nStopped. {done}.", err=True)
+        click.echo(f"\nStopped. {done if is_kept.is_set() else nothing}.", err=True)
         return 128 + (caught[0] if caught else signal.SIGINT)
     return 0
 
