@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tap_factorialhr.dates import DAY, days_before
 
@@ -68,9 +68,14 @@ class Scope:
 
 
 class Slice(ABC):
-    """One of the parts that an axis divides a resource's rows into."""
+    """One of the parts that an axis divides a resource's rows into.
+
+    Attributes:
+        may_go: Whether what its rows belong to may be deleted while they are read.
+    """
 
     __slots__ = ()
+    may_go: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -190,6 +195,7 @@ class ChunkOfParents(Slice):
         by_label: Those of them that have a label which no other has, by that label.
     """
 
+    may_go: ClassVar[bool] = True
     axis: Parents
     keys: tuple[str, ...]
     by_label: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from itertools import groupby, product
 from typing import TYPE_CHECKING
 
 from tap_factorialhr.axes import Days, Slice
+from tap_factorialhr.client import GONE
 from tap_factorialhr.dates import EPOCH, days_before
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Partition:
     def can_be_left_out(self) -> bool:
         """Whether the others can be read without it, where the API refuses what it asks for."""
         return bool(self.slices)
+
+    def is_gone(self, status: str) -> bool:
+        """Whether a refusal says that what its rows belong to is not there (any more), and nothing of access."""
+        return status in GONE and any(one.may_go for one in self.slices)
 
     def split(self) -> tuple[Partition, ...]:
         """Smaller ones to read instead, where it is refused, to find what exactly is; none where it is one already."""

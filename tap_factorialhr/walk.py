@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tap_factorialhr.client import GONE, LargeError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
@@ -205,8 +205,7 @@ class PartitionWalk:
         smaller = partition.split()
         if not smaller:
             # A parent may go while it is read. Otherwise what was there a page ago is no matter of access.
-            is_gone = partition.can_be_left_out and error.status in GONE
-            if has_begun and isinstance(error, UnavailableError) and not is_gone:
+            if has_begun and isinstance(error, UnavailableError) and not partition.is_gone(error.status):
                 self._cut = self._lost(error)
             elif not partition.can_be_left_out:
                 raise error
@@ -219,14 +218,14 @@ class PartitionWalk:
 
         Single ones may be refused for good; that a whole stream is from some point on can be an access that ended.
         """
-        if self._readable is None or not self._ends_refused or not self.left_out.keys() - GONE:
+        if self._readable is None or not self._ends_refused or all(map(self._readable.is_gone, self.left_out)):
             return False
         with self._fetcher.scheduler.changing():
             self.jobs.append(job := self._job(self._readable))
         try:
             next(iter(job), None)
         except UnavailableError as error:
-            return error.status not in GONE
+            return not self._readable.is_gone(error.status)
         except (PaginationError, RejectedError, RetriableError, LargeError):
             return False
         finally:

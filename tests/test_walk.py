@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr import reading
-from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Windows
+from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
@@ -236,6 +236,20 @@ def test_a_parent_that_goes_half_way_is_left_out(status: str) -> None:
         walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
         assert ids_of(walk)
     assert walk.left_out == {status: 1}
+
+
+@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404"])
+def test_a_value_does_not_go_half_way(status: str) -> None:
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked["kind"] == "b" and (asked.get("page") == "2" or "after_id" in asked):
+            raise UnavailableError(status)
+        return page_of(asked, pages=2)
+
+    values = [Value("kind", one, None) for one in "abc"]
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [Partition("a/b", (), (one,)) for one in values])
+        with pytest.raises(PagesError, match=f"s: {status}, after a part of its rows had come"):
+            ids_of(walk)
 
 
 @BOTH
