@@ -163,13 +163,16 @@ class Listing:
         """Whether more rows may come after a page that promises none, with so many places before it."""
         if meta.is_unpaginated and places == 0:
             return False
+        if meta.has_next_page is None:
+            return True  # Also where the total says that all have come: it may be that of a moment ago.
         total = self.total_of(meta)
-        if total is not None and places is not None:
-            if total <= places + size:
-                return False
-            if places and total > places + max(size, meta.limit or 0):
-                return True
-        return meta.has_next_page is None
+        return bool(total and places and total > places + max(size, meta.limit or 0))
+
+    def is_full(self, page: Trace, rows: int) -> bool:
+        """Whether there may be more rows than a page's that comes again: it is full, and counts more than came."""
+        total = self.total_of(page.meta)
+        has_room = page.size < min(self.page_size, page.meta.limit or self.page_size)
+        return not has_room and (total is None or total > rows)
 
     def total_of(self, meta: PaginationMeta) -> int | None:
         """How many rows of the listing a page counts, None where it does not, or counts something else."""
@@ -284,7 +287,8 @@ def _by_cursor(
         if last is not None and not trace.size and before is Promise.MORE:
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
-        if trace.keys and _comes_again(listing, trace, pages, in_doubt=before is Promise.UNSAID):
+        is_end = before is Promise.UNSAID and not listing.is_full(trace, rows)
+        if trace.keys and _comes_again(listing, trace, pages, is_end=is_end):
             yield page.without_first(trace.size)  # So that the end is seen.
             return
         if cursor is None and promise is Promise.UNSAID and page.meta.end_cursor is None:
@@ -299,7 +303,7 @@ def _by_cursor(
         yield page
 
 
-def _comes_again(listing: Listing, page: Trace, before: set[int], *, in_doubt: bool) -> bool:
+def _comes_again(listing: Listing, page: Trace, before: set[int], *, is_end: bool) -> bool:
     """Whether a page that was asked for only to be sure is one that has come, so that the server knows of no other.
 
     Raises:
@@ -309,7 +313,7 @@ def _comes_again(listing: Listing, page: Trace, before: set[int], *, in_doubt: b
     if fingerprint not in before:
         before.add(fingerprint)
         return False
-    if in_doubt and page.size < min(listing.page_size, page.meta.limit or listing.page_size):
+    if is_end:
         return True
     if listing.key is not None:  # Rows without a key may be alike.
         raise PaginationError("the server repeats a page")
@@ -325,7 +329,7 @@ def _check_alone(listing: Listing, first: Trace) -> Generator[Request, Page, Non
     second = yield from _if_answered(listing.page(_SECOND))
     if second is None or not len(second.rows):
         return
-    if first.size >= listing.page_size or Trace.of(second, listing.key).keys != first.keys:
+    if listing.is_full(first, first.size) or Trace.of(second, listing.key).keys != first.keys:
         raise PaginationError(_IN_DOUBT)
 
 

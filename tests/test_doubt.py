@@ -171,7 +171,26 @@ def test_a_server_that_ignores_cursors_has_no_more_than_a_short_page(
     shelf = Shelf([1, 2, 3], limit=10, twist=twist, ignores=frozenset({"after_id"}))
     pages = drive(read(Listing(10, key=key), by_number=by_number), shelf)
     assert [row["id"] for page in pages for row in page.rows] == ["1", "2", "3"]
-    assert len(pages) == len(shelf.asked) == (1 if "total" in meta else 2)  # The end is seen by a page of its own.
+    assert len(pages) == len(shelf.asked) == 2  # The end is seen by a page of its own.
+
+
+@BOTH
+def test_nor_more_than_a_full_page_where_the_total_says_so(by_number: bool) -> None:
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"] = {"limit": 3, "total": 3, "end_cursor": answer["meta"]["end_cursor"]}
+
+    shelf = Shelf([1, 2, 3], limit=3, twist=twist, ignores=frozenset({"after_id"}))
+    assert read_shelf(shelf, by_number=by_number) == ["1", "2", "3"]
+
+
+@BOTH
+@pytest.mark.parametrize("count", [5, 10, 15, 25])
+def test_a_total_that_is_too_low_loses_no_row_where_nothing_says_that_a_page_is_the_last(
+    by_number: bool, count: int
+) -> None:
+    shelf = twisted(lambda meta: meta.update(has_next_page=None, total=meta["total"] - count % 10 - 1))
+    shelf.ids = shelf.ids[:count]
+    assert read_shelf(shelf, by_number=by_number) == ROWS[:count]
 
 
 @BOTH
