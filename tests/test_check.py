@@ -135,6 +135,31 @@ def test_a_selection_of_nothing_is_told(tap: TapRunner, server: Sandbox) -> None
     assert "does base_url belong to them" not in run.stdout
 
 
+@pytest.mark.parametrize(
+    ("env", "looked_at"),
+    [
+        ({"MELTANO_EXTRACT__SELECT": '["teams.*"]', "MELTANO_SYS_DIR_ROOT": "{folder}"}, {"teams"}),
+        ({"MELTANO_EXTRACT__SELECT": '["teams.*"]', "MELTANO_SYS_DIR_ROOT": "/elsewhere"}, {"trainings"}),
+        (
+            {
+                "MELTANO_EXTRACT__SELECT": '["teams.*"]',
+                "MELTANO_SYS_DIR_ROOT": "{folder}",
+                "MELTANO_EXTRACT__CATALOG": "own.json",
+            },
+            {"trainings"},
+        ),
+        ({"MELTANO_EXTRACT__SELECT": "teams", "MELTANO_SYS_DIR_ROOT": "{folder}"}, {"trainings"}),
+    ],
+    ids=["Meltano's catalog", "another catalog", "the user's own", "no list"],
+)
+def test_what_meltano_selects_counts_where_the_catalog_is_the_one_it_keeps(
+    tap: TapRunner, server: Sandbox, env: dict[str, str], looked_at: set[str]
+) -> None:
+    environment = {name: value.format(folder=tap.folder) for name, value in env.items()}
+    run = tap(config_for(server), "check", "--json", catalog=tap.catalog("trainings"), **environment)
+    assert set(found(run)) == looked_at
+
+
 def test_nobody_who_reads_it_is_one_line(tap: TapRunner, server: Sandbox) -> None:
     command = tap.command(config_for(server), "check")
     reading, writing = os.pipe()
