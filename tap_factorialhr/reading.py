@@ -287,7 +287,8 @@ def _by_cursor(
         if last is not None and not trace.size and before is Promise.MORE:
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
-        is_end = before is Promise.UNSAID and not listing.is_full(trace, rows)
+        is_same = trace.meta.end_cursor == cursor  # Rows without a key may be alike on another page.
+        is_end = before is Promise.UNSAID and is_same and not listing.is_full(trace, rows)
         if trace.keys and _comes_again(listing, trace, pages, is_end=is_end):
             yield page.without_first(trace.size)  # So that the end is seen.
             return

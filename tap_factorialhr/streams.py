@@ -18,7 +18,14 @@ from tap_factorialhr import fields
 from tap_factorialhr.axes import DEFAULT_HISTORY
 from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.catalog import check_entry, field_names, with_fields
-from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.client import (
+    LargeError,
+    RejectedError,
+    RetriableError,
+    SlowError,
+    UnavailableError,
+    UnreachableError,
+)
 from tap_factorialhr.dates import as_day, as_text
 from tap_factorialhr.decoding import decode_answer, replacing_null_characters
 from tap_factorialhr.errors import FactorialError
@@ -287,6 +294,8 @@ class FactorialStream(Stream):
                 is_slow_by_days = self.resource.windows and isinstance(error, SlowError)
                 unanswered = error.unanswered if isinstance(error, ParentError) else error
                 if unanswered and not is_slow_by_days and not self._run.goes_on_after(unanswered):
+                    if isinstance(unanswered, UnreachableError):
+                        raise
                     raise FactorialError(f"{error}; nor is anything else answered, so the run ends here") from None
                 self._run.report.fail(self.name, str(error))
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
@@ -160,8 +160,8 @@ class PartitionWalk:
                         break
                 if self._refusal and not self._is_there:
                     raise self._refusal
-                if self._cut or self._has_lost_access():
-                    raise self._cut or self._lost(self._refusal)
+                if lost := self._cut or self._lost_access():
+                    raise lost
             finally:
                 self._replace(len(self.jobs), ())
 
@@ -213,26 +213,26 @@ class PartitionWalk:
             self._refusal, self._ends_refused = error, True
         self._replace(1, smaller)
 
-    def _has_lost_access(self) -> bool:
-        """Whether what could be read before is refused as well, now that the partitions that came last were.
+    def _lost_access(self) -> PagesError | None:
+        """What to say where something that could be read is refused as well, now that those that came last were.
 
         Single ones may be refused for good; that a whole stream is from some point on can be an access that ended.
         """
         if self._readable is None or not self._ends_refused or all(map(self._readable.is_gone, self.left_out)):
-            return False
+            return None
         with self._fetcher.scheduler.changing():
             self.jobs.append(job := self._job(self._readable))
         try:
             next(iter(job), None)
         except UnavailableError as error:
-            return not self._readable.is_gone(error.status)
-        except (PaginationError, RejectedError, RetriableError, LargeError):
-            return False
+            return None if self._readable.is_gone(error.status) else self._lost(error)
+        except (PaginationError, RejectedError, LargeError):
+            return None
         finally:
             self._replace(1, ())
-        return False
+        return None
 
-    def _lost(self, error: Exception | None) -> PagesError:
+    def _lost(self, error: UnavailableError) -> PagesError:
         return PagesError(f"{self.stream}: {error}, after a part of its rows had come; try again")
 
     def _halve(self, partition: Partition, error: SlowError | LargeError) -> None:

@@ -175,6 +175,17 @@ def test_a_server_that_ignores_cursors_has_no_more_than_a_short_page(
 
 
 @BOTH
+def test_rows_without_a_key_that_are_alike_are_no_page_that_comes_again(by_number: bool) -> None:
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["data"] = [{"name": "x"} for _ in answer["data"][:5]]
+        answer["meta"] = {"limit": 10, "end_cursor": answer["meta"]["end_cursor"]}
+
+    shelf = Shelf(list(range(1, 29)), limit=10, twist=twist)
+    pages = drive(read(Listing(10, key=None), by_number=by_number), shelf)
+    assert sum(len(page.rows) for page in pages) == 15
+
+
+@BOTH
 def test_nor_more_than_a_full_page_where_the_total_says_so(by_number: bool) -> None:
     def twist(answer: dict[str, Any], _: Asked) -> None:
         answer["meta"] = {"limit": 3, "total": 3, "end_cursor": answer["meta"]["end_cursor"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -391,6 +392,27 @@ def test_a_server_that_answers_nothing_is_given_up_after_two_streams(tap: TapRun
     last = run.stderr.splitlines()[-1]
     assert "tasks: HTTP 500, given up" in last
     assert "nor is anything else answered" in last
+
+
+def test_a_signal_while_the_tap_asks_whether_anything_is_answered_ends_the_run_as_any_other(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=1)) as sandbox:
+        asked = threading.Event()
+
+        def answer(record: RequestRecord) -> Answer | None:
+            if record.resource == "api_public/credentials":
+                asked.set()
+                time.sleep(10)
+            return Answer(500)
+
+        sandbox.answer = answer
+        command = tap.command(config_for(sandbox, max_retries=0, concurrency=1), catalog=tap.catalog("teams", "tasks"))
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tap.folder)
+        assert asked.wait(30)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert '"type":"STATE"' in out.splitlines()[-1]
+    assert errors.splitlines()[-1].endswith("stopped by signal 15; what was written is in the state")
 
 
 def test_where_there_is_no_server_one_stream_is_enough(tap: TapRunner) -> None:

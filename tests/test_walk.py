@@ -11,7 +11,7 @@ import pytest
 
 from tap_factorialhr import reading
 from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
-from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
+from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
 from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, partition
@@ -273,6 +273,24 @@ def test_access_that_ends_between_parents_fails_the_stream(concurrency: int, end
         else:
             assert ids_of(walk)
     assert walk.left_out == {"HTTP 403": 4}
+
+
+def test_where_it_is_not_answered_whether_access_ended_the_stream_fails() -> None:
+    seen: set[str] = set()
+
+    def answer(asked: dict[str, str]) -> Answer:
+        is_again = asked["part"] in seen
+        seen.add(asked["part"])
+        if int(asked["part"]) > 2:
+            raise UnavailableError("HTTP 403")
+        if is_again:
+            raise RetriableError("s: HTTP 500, given up")
+        return page_of(asked, pages=1)
+
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 5)])
+        with pytest.raises(RetriableError, match="HTTP 500"):
+            ids_of(walk)
 
 
 # Listings of many pages
