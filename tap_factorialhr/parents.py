@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_factorialhr.axes import Parents
-    from tap_factorialhr.reading import RowCount
+    from tap_factorialhr.listing import RowCount
     from tap_factorialhr.walk import PartitionWalk
 
 _At = tuple[str, str]

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import Enum, auto
+from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tap_factorialhr.client import RefusedError
 from tap_factorialhr.consistency import (
@@ -29,11 +28,8 @@ from tap_factorialhr.consistency import (
     check_rest,
 )
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator
-
-if TYPE_CHECKING:
-    from tap_factorialhr.envelope import PaginationMeta
-    from tap_factorialhr.openapi import Params
+from tap_factorialhr.listing import Listing, Promise, Request, RowCount, Tally
+from tap_factorialhr.pagination import OffsetPaginator
 
 _IN_DOUBT = "the server leaves it in doubt whether there are more rows, and gives no cursor to ask with"
 _LONGEST_CURSOR = 4096
@@ -52,45 +48,10 @@ _PLANNED = 1000
 """Requests that are named ahead at once, more than are sent ahead: a server can count more pages than fit memory."""
 
 
-class Request(NamedTuple):
-    """A request for a page of a listing.
-
-    Attributes:
-        params: Its parameters, besides those of the listing.
-        following: How many pages after it are to be asked for as well, each by the cursor of the one before, as soon as
-            that has come. They come as ``page.following``, as many as there are.
-    """
-
-    params: Params
-    following: int = 0
-
-
 class Prefetch(NamedTuple):
     """The requests that come next as far as is known; those known before that are not among them are not needed."""
 
     requests: tuple[Request, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RowCount:
-    """How many rows of a listing came, and how many there are.
-
-    Attributes:
-        rows: Those that came, but for those of pages that had to be read again.
-        total: Those that the server counts, 0 where that is not known.
-    """
-
-    rows: int = 0
-    total: int = 0
-
-    @property
-    def is_short(self) -> bool:
-        """Whether fewer came: the others are not shown to these credentials, or the server did not give them."""
-        return self.rows < self.total
-
-    def __add__(self, other: RowCount) -> RowCount:
-        """Those of both together."""
-        return RowCount(self.rows + other.rows, self.total + other.total)
 
 
 Flow = Generator[Request | Prefetch | Page, Page, None]
@@ -98,121 +59,21 @@ Reading = Generator[Request | Prefetch | Page, Page, RowCount]
 Answer = Generator[Request, Page, Page | None]
 
 
-class Promise(Enum):
-    """What an answer says of rows after its own."""
-
-    MORE = auto()
-    NONE = auto()
-    UNSAID = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What is known of a listing before its first page.
-
-    Attributes:
-        page_size: Rows asked for per page, at most 100.
-        key: The field that tells rows apart, None where there is none.
-        filtered: Whether it lists a part of all rows, which a row can enter anywhere when it is changed.
-        counts_rows: Whether total and limit count the rows of the listing, as they do but where it is known otherwise.
-        side_by_side: How many pages can be asked for at the same time.
-        note: Is told each time that page numbers turned out not to be trusted.
-    """
-
-    page_size: int
-    key: str | None = "id"
-    filtered: bool = False
-    counts_rows: bool = True
-    side_by_side: int = 1
-    note: Callable[[ShiftedPagesError], None] = lambda _: None
-
-    def page(self, number: int) -> Request:
-        """The request for a page by number."""
-        return Request(OffsetPaginator(self.page_size).params(number))
-
-    def after(self, cursor: str | None) -> Request:
-        """The request for the page after a cursor, the first one after none."""
-        return Request(CursorPaginator(self.page_size).params(cursor))
-
-    def promise(self, page: Page, *, is_first: bool, places: int | None = None) -> Promise:
-        """Whether an answer promises more rows; a page that contradicts itself does, or leaves it in doubt.
-
-        Args:
-            page: The answer.
-            is_first: Whether it is the first page of the listing, which its total can be held against. Of later ones
-                that is not certain, since a page may show fewer rows than it counts.
-            places: How many rows the pages before it count at the least, where that is known.
-
-        Raises:
-            PaginationError: It tells of rows and holds none.
-        """
-        meta, size = page.meta, len(page.rows)
-        if meta.has_next_page:
-            return Promise.MORE
-        total = self.total_of(meta) if is_first else None
-        if total is not None and total > max(size, meta.limit or 0):
-            return Promise.MORE
-        if total and not size:
-            raise PaginationError("the server tells of rows and gives none")
-        # Asking once more costs a request, taking it for the last page could cost rows.
-        can_be_asked = meta.end_cursor is not None or meta.has_next_page is None
-        is_doubtful = size and can_be_asked and self._is_doubtful(meta, size, 0 if is_first else places)
-        return Promise.UNSAID if is_doubtful else Promise.NONE
-
-    def _is_doubtful(self, meta: PaginationMeta, size: int, places: int | None) -> bool:
-        """Whether more rows may come after a page that promises none, with so many places before it."""
-        if meta.is_unpaginated and places == 0:
-            return False
-        if meta.has_next_page is None:
-            return True  # Also where the total says that all have come: it may be that of a moment ago.
-        total = self.total_of(meta)
-        return bool(total and places and total > places + max(size, meta.limit or 0))
-
-    def is_full(self, page: Trace, rows: int) -> bool:
-        """Whether there may be more rows than a page's that comes again: it is full, and counts more than came."""
-        total = self.total_of(page.meta)
-        has_room = page.size < min(self.page_size, page.meta.limit or self.page_size)
-        return not has_room and (total is None or total > rows)
-
-    def total_of(self, meta: PaginationMeta) -> int | None:
-        """How many rows of the listing a page counts, None where it does not, or counts something else."""
-        return meta.total if self.counts_rows else None
-
-
-class _Tally:
-    """Counts the rows of a listing, and keeps what the server says of how many there are."""
-
-    def __init__(self, listing: Listing) -> None:
-        self._listing = listing
-        self._totals: list[int] = []
-        self.rows = 0
-
-    def add(self, page: Page) -> None:
-        self.rows += len(page.rows)
-        if (total := self._listing.total_of(page.meta)) is not None:
-            self._totals = [*self._totals[:1], total]
-
-    @property
-    def count(self) -> RowCount:
-        # A row that enters a part of all rows can do so among those that have been read, and is none that is missing.
-        totals = self._totals if self._listing.filtered else self._totals[-1:]
-        return RowCount(self.rows, min(totals, default=0))
-
-    def of(self, flow: Flow) -> Flow:
-        """The same flow, each page of which is counted."""
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, Page):
-                    self.add(step)
-                try:
-                    answer = yield step
-                except Exception as error:  # noqa: BLE001 (for the flow to judge)
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-        except StopIteration:
-            return
+def _counted(tally: Tally, flow: Flow) -> Flow:
+    """The same flow, each page of which is counted."""
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Page):
+                tally.add(step)
+            try:
+                answer = yield step
+            except Exception as error:  # noqa: BLE001 (for the flow to judge)
+                step = flow.throw(error)
+            else:
+                step = flow.send(answer)
+    except StopIteration:
+        return
 
 
 def read(listing: Listing, *, by_number: bool) -> Reading:
@@ -229,10 +90,10 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
         PaginationError: The server repeats a page or a cursor, or promises a next page and gives none.
     """
     flow = _by_number(listing) if by_number else _by_cursor(listing)
-    tally = _Tally(listing)
+    tally = Tally(listing)
     for attempt in count(1):
         try:
-            yield from tally.of(flow)
+            yield from _counted(tally, flow)
         except ShiftedPagesError as shift:
             listing.note(shift)
             tally.rows = shift.resume.rows

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.reading import Prefetch, Request, RowCount
+from tap_factorialhr.listing import Request, RowCount
+from tap_factorialhr.reading import Prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

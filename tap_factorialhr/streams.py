@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.client import Decode
     from tap_factorialhr.envelope import Row
+    from tap_factorialhr.listing import RowCount
     from tap_factorialhr.openapi import JsonSchema
     from tap_factorialhr.partitions import Partition
-    from tap_factorialhr.reading import RowCount
     from tap_factorialhr.resources import Resource
     from tap_factorialhr.run import Run
     from tap_factorialhr.walk import PartitionWalk

@@ -13,8 +13,9 @@ from tap_factorialhr.client import LargeError, RejectedError, SlowError, Unavail
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.listing import Listing, RowCount
 from tap_factorialhr.pagination import CursorPaginator
-from tap_factorialhr.reading import Listing, RowCount, read
+from tap_factorialhr.reading import read
 from tap_factorialhr.scheduler import Job, Scheduler
 
 if TYPE_CHECKING:
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from tap_factorialhr.client import Client, Decode
     from tap_factorialhr.consistency import ShiftedPagesError
     from tap_factorialhr.envelope import Page
+    from tap_factorialhr.listing import Request
     from tap_factorialhr.openapi import Params
     from tap_factorialhr.partitions import Partition
-    from tap_factorialhr.reading import Reading, Request
+    from tap_factorialhr.reading import Reading
     from tap_factorialhr.scheduler import Send
 
 logger = logging.getLogger("tap-factorialhr")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.consistency import PaginationError
-from tap_factorialhr.reading import Listing, Prefetch, RowCount, read
+from tap_factorialhr.listing import Listing, RowCount
+from tap_factorialhr.reading import Prefetch, read
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.support.shelf import Asked, Shelf, drive, read_shelf
 from tests.support.tap import config_for

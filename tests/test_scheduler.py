@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.reading import Prefetch, Request
+from tap_factorialhr.listing import Request
+from tap_factorialhr.reading import Prefetch
 from tap_factorialhr.scheduler import Job, Scheduler
 from tests.support.partitions import FunctionClient, Rounds, fetching, ids_of, page_of, partition, until_idle
 

@@ -18,6 +18,8 @@ from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, 
 from tests.support.shelf import Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tap_factorialhr.envelope import Page
     from tests.support.partitions import Answer, Asked
 
@@ -41,6 +43,17 @@ def of_parent(number: int) -> Partition:
 def chunk(first: int, last: int, **more: Any) -> Partition:
     keys = tuple(map(str, range(first, last + 1)))
     return Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, keys),), filtered=True, **more)
+
+
+def refusing_half_way(name: str, value: str, status: str) -> Callable[[dict[str, str]], Answer]:
+    """Two pages for each value of a parameter, but for one of which the second is refused."""
+
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked[name] == value and (asked.get("page") == "2" or "after_id" in asked):
+            raise UnavailableError(status)
+        return page_of(asked, pages=2)
+
+    return answer
 
 
 class ShelfClient(FunctionClient):
@@ -211,11 +224,7 @@ def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
 def test_a_parent_that_is_refused_half_way_fails_the_stream_when_the_others_have_been_read(
     concurrency: int, status: str
 ) -> None:
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked["part"] == "2" and (asked.get("page") == "2" or "after_id" in asked):
-            raise UnavailableError(status)
-        return page_of(asked, pages=2)
-
+    answer = refusing_half_way("part", "2", status)
     taken: list[str] = []
     told = f"s: {status}, after a part of its rows had come"
     with fetching(FunctionClient(answer), concurrency=concurrency) as fetcher:
@@ -227,11 +236,7 @@ def test_a_parent_that_is_refused_half_way_fails_the_stream_when_the_others_have
 
 @pytest.mark.parametrize("status", ["HTTP 404", "HTTP 410"])
 def test_a_parent_that_goes_half_way_is_left_out(status: str) -> None:
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked["part"] == "2" and (asked.get("page") == "2" or "after_id" in asked):
-            raise UnavailableError(status)
-        return page_of(asked, pages=2)
-
+    answer = refusing_half_way("part", "2", status)
     with fetching(FunctionClient(answer), concurrency=1) as fetcher:
         walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
         assert ids_of(walk)
@@ -240,11 +245,7 @@ def test_a_parent_that_goes_half_way_is_left_out(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404"])
 def test_a_value_does_not_go_half_way(status: str) -> None:
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked["kind"] == "b" and (asked.get("page") == "2" or "after_id" in asked):
-            raise UnavailableError(status)
-        return page_of(asked, pages=2)
-
+    answer = refusing_half_way("kind", "b", status)
     values = [Value("kind", one, None) for one in "abc"]
     with fetching(FunctionClient(answer), concurrency=1) as fetcher:
         walk = fetcher.walk("s", "id", [Partition("a/b", (), (one,)) for one in values])

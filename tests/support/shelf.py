@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr.client import RejectedError
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.reading import Flow, Listing, Prefetch, Reading, Request, read
+from tap_factorialhr.listing import Listing, Request
+from tap_factorialhr.reading import Flow, Prefetch, Reading, read
 
 if TYPE_CHECKING:
     import random

@@ -1,0 +1,163 @@
+"""A listing before and while it is read: what is asked for, and what an answer says of rows after its own.
+
+Facts: API notes, "Pagination". No input or output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from tap_factorialhr.consistency import PaginationError
+from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_factorialhr.consistency import ShiftedPagesError, Trace
+    from tap_factorialhr.envelope import Page, PaginationMeta
+    from tap_factorialhr.openapi import Params
+
+
+class Request(NamedTuple):
+    """A request for a page of a listing.
+
+    Attributes:
+        params: Its parameters, besides those of the listing.
+        following: How many pages after it are to be asked for as well, each by the cursor of the one before, as soon as
+            that has come. They come as ``page.following``, as many as there are.
+    """
+
+    params: Params
+    following: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows of a listing came, and how many there are.
+
+    Attributes:
+        rows: Those that came, but for those of pages that had to be read again.
+        total: Those that the server counts, 0 where that is not known.
+    """
+
+    rows: int = 0
+    total: int = 0
+
+    @property
+    def is_short(self) -> bool:
+        """Whether fewer came: the others are not shown to these credentials, or the server did not give them."""
+        return self.rows < self.total
+
+    def __add__(self, other: RowCount) -> RowCount:
+        """Those of both together."""
+        return RowCount(self.rows + other.rows, self.total + other.total)
+
+
+class Promise(Enum):
+    """What an answer says of rows after its own."""
+
+    MORE = auto()
+    NONE = auto()
+    UNSAID = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is known of a listing before its first page.
+
+    Attributes:
+        page_size: Rows asked for per page, at most 100.
+        key: The field that tells rows apart, None where there is none.
+        filtered: Whether it lists a part of all rows, which a row can enter anywhere when it is changed.
+        counts_rows: Whether total and limit count the rows of the listing, as they do but where it is known otherwise.
+        side_by_side: How many pages can be asked for at the same time.
+        note: Is told each time that page numbers turned out not to be trusted.
+    """
+
+    page_size: int
+    key: str | None = "id"
+    filtered: bool = False
+    counts_rows: bool = True
+    side_by_side: int = 1
+    note: Callable[[ShiftedPagesError], None] = lambda _: None
+
+    def page(self, number: int) -> Request:
+        """The request for a page by number."""
+        return Request(OffsetPaginator(self.page_size).params(number))
+
+    def after(self, cursor: str | None) -> Request:
+        """The request for the page after a cursor, the first one after none."""
+        return Request(CursorPaginator(self.page_size).params(cursor))
+
+    def promise(self, page: Page, *, is_first: bool, places: int | None = None) -> Promise:
+        """Whether an answer promises more rows; a page that contradicts itself does, or leaves it in doubt.
+
+        Args:
+            page: The answer.
+            is_first: Whether it is the first page of the listing, which its total can be held against. Of later ones
+                that is not certain, since a page may show fewer rows than it counts.
+            places: How many rows the pages before it count at the least, where that is known.
+
+        Raises:
+            PaginationError: It tells of rows and holds none.
+        """
+        meta, size = page.meta, len(page.rows)
+        if meta.has_next_page:
+            return Promise.MORE
+        total = self.total_of(meta) if is_first else None
+        if total is not None and total > max(size, meta.limit or 0):
+            return Promise.MORE
+        if total and not size:
+            raise PaginationError("the server tells of rows and gives none")
+        # Asking once more costs a request, taking it for the last page could cost rows.
+        can_be_asked = meta.end_cursor is not None or meta.has_next_page is None
+        is_doubtful = size and can_be_asked and self._is_doubtful(meta, size, 0 if is_first else places)
+        return Promise.UNSAID if is_doubtful else Promise.NONE
+
+    def _is_doubtful(self, meta: PaginationMeta, size: int, places: int | None) -> bool:
+        """Whether more rows may come after a page that promises none, with so many places before it."""
+        if meta.is_unpaginated and places == 0:
+            return False
+        if meta.has_next_page is None:
+            return True  # Also where the total says that all have come: it may be that of a moment ago.
+        total = self.total_of(meta)
+        return bool(total and places and total > places + max(size, meta.limit or 0))
+
+    def is_full(self, page: Trace, rows: int) -> bool:
+        """Whether there may be more rows than a page's that comes again: it is full, and counts more than came."""
+        total = self.total_of(page.meta)
+        has_room = page.size < min(self.page_size, page.meta.limit or self.page_size)
+        return not has_room and (total is None or total > rows)
+
+    def total_of(self, meta: PaginationMeta) -> int | None:
+        """How many rows of the listing a page counts, None where it does not, or counts something else."""
+        return meta.total if self.counts_rows else None
+
+
+class Tally:
+    """Counts the rows of a listing, and keeps what the server says of how many there are.
+
+    Attributes:
+        rows: How many have come.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        """Begin with none."""
+        self._listing = listing
+        self._totals: list[int] = []
+        self.rows = 0
+
+    def add(self, page: Page) -> None:
+        """Count the rows of the next page."""
+        self.rows += len(page.rows)
+        if (total := self._listing.total_of(page.meta)) is not None:
+            self._totals = [*self._totals[:1], total]
+
+    @property
+    def count(self) -> RowCount:
+        """How many rows came, of how many that there are as far as the last answer shows."""
+        # A row that enters a part of all rows can do so among those that have been read, and is none that is missing.
+        totals = self._totals if self._listing.filtered else self._totals[-1:]
+        return RowCount(self.rows, min(totals, default=0))
