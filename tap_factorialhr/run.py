@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_factorialhr import openapi
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
 
 SAFETY_MARGIN = timedelta(minutes=10)
 """What every bookmark stays behind the start of a run at least: the server's clock may be behind ours."""
-
-_LOOK = 0.2
-"""Seconds between two looks at whether the run was interrupted."""
 
 logger = logging.getLogger("tap-factorialhr")
 
@@ -256,18 +252,8 @@ class Run:
             return False
         before, self._good_before = self._good_before, self.client.throttle.last_good
         has_answered = before is None or self._good_before > before
-        return has_answered or self._is_answered()
-
-    def _is_answered(self) -> bool:
-        """Whether the server says whose the credentials are; waited for as all requests are, so that a run can end."""
-        pool = ThreadPoolExecutor(1, thread_name_prefix="request")
-        try:
-            asked = pool.submit(self.client.is_answered, self.describe(WHOSE_CREDENTIALS).name, WHOSE_CREDENTIALS)
-            while not wait([asked], timeout=_LOOK).done:
-                self._check()
-            return asked.result()
-        finally:
-            pool.shutdown(wait=False)
+        name = self.describe(WHOSE_CREDENTIALS).name
+        return has_answered or self.fetcher.scheduler.call(partial(self.client.is_answered, name, WHOSE_CREDENTIALS))
 
     def close(self) -> None:
         """Tell what each stream took."""

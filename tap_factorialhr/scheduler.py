@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tap_factorialhr.envelope import Page
 from tap_factorialhr.listing import Request, RowCount
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tap_factorialhr.reading import Flow, Reading
 
     Send = Callable[[Request], Page]
+
+T = TypeVar("T")
 
 _POLL = 0.2
 """Seconds between two looks at whether the run was interrupted."""
@@ -242,6 +244,17 @@ class Scheduler:
                 self._dispatch()
                 self._changed.wait(_POLL)
             self._check()
+
+    def call(self, do: Callable[[], T]) -> T:
+        """Do something in one of the threads, and wait for it, from the main thread.
+
+        Raises:
+            Exception: What it raised.
+        """
+        doing = self._pool.submit(do)
+        while not wait([doing], timeout=_POLL).done:
+            self._check()
+        return doing.result()
 
     def close(self) -> None:
         """Send nothing more; requests in flight are left to themselves."""
