@@ -141,7 +141,7 @@ class TestProxy:
             connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             tunnel = ssl.MemoryBIO(), ssl.MemoryBIO()
             server = context.wrap_bio(*tunnel, server_side=True)
-            requests.append(_spoken(server, tunnel, connection, passed))
+            _speak(server, tunnel, connection, passed=passed, requests=requests)
 
         bundle = _certificate_of(certificate)
         with proxy(monkeypatch, answer) as seen:
@@ -154,10 +154,15 @@ class TestProxy:
             assert secret not in seen[0] + b"".join(passed)
 
 
-def _spoken(
-    server: ssl.SSLObject, tunnel: tuple[ssl.MemoryBIO, ssl.MemoryBIO], connection: socket.socket, passed: list[bytes]
-) -> bytes:
-    """Speak TLS over a connection, and answer one request with an empty list; the request."""
+def _speak(
+    server: ssl.SSLObject,
+    tunnel: tuple[ssl.MemoryBIO, ssl.MemoryBIO],
+    connection: socket.socket,
+    *,
+    passed: list[bytes],
+    requests: list[bytes],
+) -> None:
+    """Speak TLS over a connection, and answer one request, which is noted before, with an empty list."""
     incoming, outgoing = tunnel
     request = b""
 
@@ -178,8 +183,8 @@ def _spoken(
     while b"\r\n\r\n" not in request:
         request += step(lambda: server.read(65536))  # type: ignore[operator]
     body = b'{"data": [], "meta": {"has_next_page": false}}'
+    requests.append(request)
     step(lambda: server.write(head(f"Content-Length: {len(body)}") + body))
-    return request
 
 
 def _certificate_of(path: str) -> str:
