@@ -211,7 +211,7 @@ class Client:
             raise _given_up(stream, error, used) from None
 
     def is_answered(self, stream: str, path: str) -> bool:
-        """Whether the server answers one request, whatever it says; sent once.
+        """Whether the server answers a request, whatever it says; a time-out is not tried again.
 
         Args:
             stream: The stream that it counts for.
@@ -221,7 +221,7 @@ class Client:
             FactorialError: No other request would be answered either.
         """
         try:
-            self._get(stream, path, (), decoding.decode_answer)
+            self.get(stream, path, (), retry_timeouts=False)
         except RetriableError:
             return False
         except RefusedError:

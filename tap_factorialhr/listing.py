@@ -5,7 +5,8 @@ Facts: API notes, "Pagination". No input or output.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +54,35 @@ class RowCount:
     def __add__(self, other: RowCount) -> RowCount:
         """Those of both together."""
         return RowCount(self.rows + other.rows, self.total + other.total)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The parts of a stream whose rows could not be read: parents, values or days, by what was answered.
+
+    Attributes:
+        gone: Parents that are not there (any more).
+        refused: All others.
+    """
+
+    gone: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def add(self, status: str, *, is_gone: bool) -> None:
+        """Count one more."""
+        (self.gone if is_gone else self.refused)[status] += 1
+
+    def __add__(self, other: LeftOut) -> LeftOut:
+        """Those of both together."""
+        return LeftOut(self.gone + other.gone, self.refused + other.refused)
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.gone or self.refused)
+
+    def __str__(self) -> str:
+        """How many, and why."""
+        return ", ".join(f"{count} times {status}" for status, count in (self.gone + self.refused).items())
 
 
 class Promise(Enum):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from tap_factorialhr.client import LargeError, RejectedError, RetriableError, UnavailableError
 from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.listing import LeftOut
 from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ParentKeys:
         self._failed: dict[_At, UnavailableError | ParentError] = {}
         self._known: dict[_At, dict[str, str | None]] = {}
         self._begun: dict[_At, PartitionWalk] = {}
-        self._left_out: dict[_At, Counter[str]] = {}
+        self._left_out: dict[_At, LeftOut] = {}
         self._short: dict[_At, tuple[str, RowCount]] = {}
 
     def __call__(self, parents: Parents) -> Mapping[str, str | None]:
@@ -75,9 +75,9 @@ class ParentKeys:
                 self._short[at] = walk.stream, walk.short
         return self._known[at]
 
-    def left_out(self, parents: Parents) -> Counter[str]:
-        """Why some rows of a parent could not be read, where its keys are known, and how often."""
-        return self._left_out.get(_at(parents), Counter())
+    def left_out(self, parents: Parents) -> LeftOut:
+        """What could not be read of a parent, where its keys are known."""
+        return self._left_out.get(_at(parents), LeftOut())
 
     def short(self, parents: Parents) -> tuple[str, RowCount] | None:
         """The name of a parent, and its rows, where fewer of them came than the server counts."""

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from singer_sdk import metrics
 
-from tap_factorialhr.client import GONE
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.progress import Progress, points, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
+
+    from tap_factorialhr.listing import LeftOut
 
 logger = logging.getLogger("tap-factorialhr")
 
@@ -48,23 +49,22 @@ class Report:
         self.skipped[stream] = reason
         self.progress.give_up(stream, f"skipped, {reason}")
 
-    def leave_out(self, stream: str, left_out: Mapping[str, int]) -> None:
+    def leave_out(self, stream: str, left_out: LeftOut) -> None:
         """Go on although a part of a stream's rows could not be read.
 
         Args:
             stream: The stream.
-            left_out: Why the rows of some parents, values or days were refused, and how often.
+            left_out: Which part.
 
         Raises:
-            FactorialError: ``on_forbidden`` is ``fail``, and they are not just gone.
+            FactorialError: ``on_forbidden`` is ``fail``, and there is more to it than parents that have gone.
         """
-        told = ", ".join(f"{count} times {reason}" for reason, count in left_out.items())
-        if self._fails_at_once and left_out.keys() - GONE:
+        if self._fails_at_once and left_out.refused:
             raise FactorialError(
-                f"{stream}: a part of its rows cannot be read ({told}); deselect it, or set on_forbidden to skip"
+                f"{stream}: a part of its rows cannot be read ({left_out}); deselect it, or set on_forbidden to skip"
             )
-        logger.warning("%s: without a part of its rows (%s)", stream, told)
-        self.progress.give_up(stream, f"without a part, {told}")
+        logger.warning("%s: without a part of its rows (%s)", stream, left_out)
+        self.progress.give_up(stream, f"without a part, {left_out}")
 
     def doubt(self, stream: str, rows: int, total: int, *, parent: str | None = None) -> None:
         """Go on although fewer rows came than the server counts.

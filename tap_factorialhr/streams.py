@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from tap_factorialhr.client import (
 from tap_factorialhr.dates import as_day, as_text
 from tap_factorialhr.decoding import decode_answer, replacing_null_characters
 from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.listing import LeftOut, RowCount
 from tap_factorialhr.parents import ParentError
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.client import Decode
     from tap_factorialhr.envelope import Row
-    from tap_factorialhr.listing import RowCount
     from tap_factorialhr.openapi import JsonSchema
     from tap_factorialhr.partitions import Partition
     from tap_factorialhr.resources import Resource
@@ -356,9 +355,9 @@ class FactorialStream(Stream):
             self._run.once_there_are_rows(lambda: self._move_bookmark(value))
 
     @property
-    def _left_out(self) -> Counter[str]:
+    def _left_out(self) -> LeftOut:
         parents = self.resource.parents
-        return self.walk.left_out + (self._run.parents.left_out(parents) if parents else Counter())
+        return self.walk.left_out + (self._run.parents.left_out(parents) if parents else LeftOut())
 
     @property
     def _short(self) -> tuple[str | None, RowCount] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from tap_factorialhr.client import LargeError, RejectedError, SlowError, Unavail
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
 from tap_factorialhr.errors import FactorialError
-from tap_factorialhr.listing import Listing, RowCount
+from tap_factorialhr.listing import LeftOut, Listing, RowCount
 from tap_factorialhr.pagination import CursorPaginator
 from tap_factorialhr.reading import read
 from tap_factorialhr.scheduler import Job, Scheduler
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-factorialhr")
 
 Pagination = Literal["offset", "cursor"]
+_Refusal = UnavailableError | RejectedError
 
-_PARENTS_TRIED = 100
-"""Parents whose rows are not there, after which a resource is given up, where no parent's rows were."""
+_REFUSALS_IN_A_ROW = 100
+"""Parts that are refused one after the other, after which it is looked whether it is the resource as a whole."""
 
 
 class PagesError(FactorialError):
@@ -103,7 +104,7 @@ class PartitionWalk:
     Attributes:
         stream: Its name.
         decode: Decodes a body.
-        left_out: Why the rows of some parents or values could not be read, and of how many.
+        left_out: Parents, values and days whose rows could not be read.
         short: The rows of those listings of which fewer came than the server counts.
         jobs: The partitions that are being read, the one whose pages are taken first.
     """
@@ -121,7 +122,7 @@ class PartitionWalk:
         """Take the partitions; they are asked for one by one, as there is room."""
         self.stream = stream
         self.decode = decode
-        self.left_out: Counter[str] = Counter()
+        self.left_out = LeftOut()
         self.short = RowCount()
         self.jobs: deque[_PartitionJob] = deque()
         self._fetcher = fetcher
@@ -136,9 +137,8 @@ class PartitionWalk:
         self._longest = timedelta.max
         self._is_there = False
         self._was_refused = False
-        self._refusal: UnavailableError | RejectedError | None = None
+        self._refused_in_a_row: list[_Refusal] = []
         self._readable: Partition | None = None
-        self._ends_refused = False
         self._cut: PagesError | None = None
 
     def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
@@ -147,7 +147,7 @@ class PartitionWalk:
         An empty page is given as well, so that the end of each partition is seen. A window that times out or is too
         large is read again in halves, down to one day, and rows of several parents that do not say whose they are one
         parent after the other. A parent or a value whose rows cannot be read (any more) is left out and counted, but
-        where that goes for all of them, it is the resource itself.
+        where that goes for all of them, or for all from some point on, it is the resource itself.
 
         Raises:
             UnavailableError: The resource is not there for these credentials.
@@ -158,12 +158,11 @@ class PartitionWalk:
             try:
                 while self.jobs or self.start_next():
                     yield from self._pages(self.jobs[0])
-                    if self._refusal and not self._is_there and self.left_out.total() > _PARENTS_TRIED:
-                        break
-                if self._refusal and not self._is_there:
-                    raise self._refusal
-                if lost := self._cut or self._lost_access():
-                    raise lost
+                    if len(self._refused_in_a_row) >= _REFUSALS_IN_A_ROW:
+                        self._judge_refusals()
+                self._judge_refusals()
+                if self._cut:
+                    raise self._cut
             finally:
                 self._replace(len(self.jobs), ())
 
@@ -187,13 +186,14 @@ class PartitionWalk:
         try:
             for page in job:
                 self._is_there = has_begun = True
-                self._readable, self._ends_refused = partition, False
+                self._refused_in_a_row.clear()
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return
                 yield partition, page, job.is_done
             if job.count.is_short:
                 self.short += job.count
+            self._readable = partition
             self._replace(1, ())
         except PaginationError as error:
             raise PagesError(f"{self.stream}: {error}; {self._advice}") from None
@@ -202,40 +202,48 @@ class PartitionWalk:
         except (UnavailableError, RejectedError) as error:
             self._leave_out(partition, error, has_begun=has_begun)
 
-    def _leave_out(self, partition: Partition, error: UnavailableError | RejectedError, *, has_begun: bool) -> None:
+    def _leave_out(self, partition: Partition, error: _Refusal, *, has_begun: bool) -> None:
         self._was_refused = True
         smaller = partition.split()
         if not smaller:
+            is_gone = partition.is_gone(error.status)
             # A parent may go while it is read. Otherwise what was there a page ago is no matter of access.
-            if has_begun and isinstance(error, UnavailableError) and not partition.is_gone(error.status):
+            if has_begun and isinstance(error, UnavailableError) and not is_gone:
                 self._cut = self._lost(error)
             elif not partition.can_be_left_out:
                 raise error
-            self.left_out[error.status] += 1
-            self._refusal, self._ends_refused = error, True
+            self.left_out.add(error.status, is_gone=is_gone)
+            self._refused_in_a_row.append(error)
         self._replace(1, smaller)
 
-    def _lost_access(self) -> PagesError | None:
-        """What to say where something that could be read is refused as well, now that those that came last were.
+    def _judge_refusals(self) -> None:
+        """Raise where those that were refused last, if any were, are no single ones.
 
-        Single ones may be refused for good; that a whole stream is from some point on can be an access that ended.
+        They are not where nothing could be read before, and where what could be is refused by now as well: single ones
+        may be refused for good, or have gone, but that all are from some point on can be an access that ended.
         """
-        if self._readable is None or not self._ends_refused or all(map(self._readable.is_gone, self.left_out)):
-            return None
+        if not self._refused_in_a_row:
+            return
+        if not self._is_there:
+            raise self._refused_in_a_row[-1]
+        self._refused_in_a_row.clear()
+        if self._readable is not None:
+            self._ask_again(self._readable)
+
+    def _ask_again(self, readable: Partition) -> None:
         with self._fetcher.scheduler.changing():
-            self.jobs.append(job := self._job(self._readable))
+            self.jobs.appendleft(job := self._job(readable))
         try:
             next(iter(job), None)
-        except UnavailableError as error:
-            return None if self._readable.is_gone(error.status) else self._lost(error)
-        except (PaginationError, RejectedError, LargeError):
-            return None
+        except (UnavailableError, RejectedError) as error:
+            raise self._lost(error) from None
+        except (PaginationError, LargeError):  # It is answered.
+            return
         finally:
             self._replace(1, ())
-        return None
 
-    def _lost(self, error: UnavailableError) -> PagesError:
-        return PagesError(f"{self.stream}: {error}, after a part of its rows had come; try again")
+    def _lost(self, error: _Refusal) -> PagesError:
+        return PagesError(f"{self.stream}: {error.status}, after a part of its rows had come; try again")
 
     def _halve(self, partition: Partition, error: SlowError | LargeError) -> None:
         if partition.window is None or not partition.can_halve:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import socket
 import subprocess
@@ -195,7 +196,7 @@ def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunn
         assert "skipped: tasks_task_files (HTTP 403)" in run.stderr
 
 
-@pytest.mark.parametrize("status", [400, 403, 422])
+@pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
 def test_a_value_that_is_refused_does_not_hide_the_rows_of_others(tap: TapRunner, status: int) -> None:
     path, stream = "job_catalog/tree_nodes", "job_catalog_tree_nodes"
 
@@ -214,6 +215,9 @@ def test_a_value_that_is_refused_does_not_hide_the_rows_of_others(tap: TapRunner
         assert run.of_type("ACTIVATE_VERSION") == []
         for name in (stream, "job_catalog_node_attributes"):
             assert f"{name}: without" in run.stderr
+        failing = tap({**config, "on_forbidden": "fail"}, catalog=tap.catalog(stream))
+        assert failing.code == 1
+        assert f"{stream}: a part of its rows cannot be read (1 times HTTP {status})" in failing.stderr.splitlines()[-1]
         refused = {one.get("node_type") for one in sandbox.requests_for(path)}
         run = tap(config, catalog=tap.catalog(stream))
         assert run.code == 1
@@ -392,6 +396,25 @@ def test_a_server_that_answers_nothing_is_given_up_after_two_streams(tap: TapRun
     last = run.stderr.splitlines()[-1]
     assert "tasks: HTTP 500, given up" in last
     assert "nor is anything else answered" in last
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_one_bad_moment_of_the_request_that_tells_does_not_end_the_run(tap: TapRunner, status: int) -> None:
+    with Sandbox(Company(employees=3)) as sandbox:
+        asked = itertools.count()
+
+        def answer(record: RequestRecord) -> Answer | None:
+            if record.resource == "api_public/credentials":
+                return Answer(status, headers={"Retry-After": "0"}) if next(asked) == 0 else None
+            return Answer(500) if record.resource in {"employees/employees", "tasks/tasks"} else None
+
+        sandbox.answer = answer
+        config = config_for(sandbox, max_retries=1, concurrency=1)
+        run = tap(config, catalog=tap.catalog("employees", "tasks", "teams"))
+    assert run.code == 1
+    assert run.records["teams"]
+    assert next(asked) >= 2
+    assert "2 streams failed" in run.stderr.splitlines()[-1]
 
 
 def test_a_signal_while_the_tap_asks_whether_anything_is_answered_ends_the_run_as_any_other(tap: TapRunner) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from tap_factorialhr import reading
 from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
-from tap_factorialhr.client import LargeError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.client import LargeError, RefusedError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.listing import LeftOut
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
 from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, partition
@@ -151,8 +152,9 @@ def test_of_a_chunk_of_parents_only_those_that_are_refused_are_left_out(
     with fetching(client, concurrency=concurrency) as fetcher:
         walk = fetcher.walk("s", "id", [chunk(1, 80), chunk(81, 160), chunk(161, 240)])
         assert ids_of(walk) == [f"of {one}" for one in range(1, 241) if one not in gone]
-    assert walk.left_out == {"HTTP 404": len(gone)}
-    assert len(client.asked) <= 3 + len(gone) * 2 * 7  # Two requests for each time that eighty can be halved.
+    assert walk.left_out.gone == {"HTTP 404": len(gone)}
+    # Two requests for each time that eighty can be halved, and where the last is gone, one to see that access is not.
+    assert len(client.asked) <= 3 + len(gone) * 2 * 7 + 1
 
 
 def test_in_windows_too() -> None:
@@ -168,7 +170,7 @@ def test_in_windows_too() -> None:
     assert [row["id"] for _, page, _ in taken for row in page.rows] == 2 * [
         f"of {one}" for one in range(1, 10) if one != 3
     ]
-    assert walk.left_out == {"HTTP 404": 2}
+    assert walk.left_out.gone == {"HTTP 404": 2}
     assert [part.bookmark for part, _, _ in taken if part.bookmark] == ["2026-01-15", "2026-02-15"]
 
 
@@ -181,7 +183,7 @@ def test_where_all_are_refused_it_is_the_resource_and_a_hundred_are_enough_to_kn
         )
         with pytest.raises(type(error)):
             ids_of(fetcher.walk("s", "id", partitions))
-    assert len(client.asked) == 101
+    assert len(client.asked) == 100
 
 
 def test_a_hundred_that_are_refused_after_one_that_was_not_say_nothing_of_the_resource() -> None:
@@ -190,7 +192,7 @@ def test_a_hundred_that_are_refused_after_one_that_was_not_say_nothing_of_the_re
         partitions = (Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, (str(one),)),)) for one in range(301))
         walk = fetcher.walk("s", "id", partitions)
         assert ids_of(walk) == ["of 0", "of 300"]
-    assert walk.left_out == {"HTTP 404": 299}
+    assert walk.left_out.gone == {"HTTP 404": 299}
 
 
 def test_parents_that_are_gone_take_no_place_of_others() -> None:
@@ -208,7 +210,7 @@ def test_parents_that_are_gone_take_no_place_of_others() -> None:
     with fetching(FunctionClient(answer), concurrency=4, page_size=100) as fetcher:
         walk = fetcher.walk("s", "id", [chunk(number, number) for number in range(81)])
         assert len(ids_of(walk)) == 41
-    assert walk.left_out == {"HTTP 404": 40}
+    assert walk.left_out.gone == {"HTTP 404": 40}
 
 
 def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
@@ -235,12 +237,13 @@ def test_a_parent_that_is_refused_half_way_fails_the_stream_when_the_others_have
 
 
 @pytest.mark.parametrize("status", ["HTTP 404", "HTTP 410"])
-def test_a_parent_that_goes_half_way_is_left_out(status: str) -> None:
-    answer = refusing_half_way("part", "2", status)
+@pytest.mark.parametrize("which", ["2", "3"])
+def test_a_parent_that_goes_half_way_is_left_out(status: str, which: str) -> None:
+    answer = refusing_half_way("part", which, status)
     with fetching(FunctionClient(answer), concurrency=1) as fetcher:
         walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
         assert ids_of(walk)
-    assert walk.left_out == {status: 1}
+    assert walk.left_out.gone == {status: 1}
 
 
 @pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404"])
@@ -253,27 +256,74 @@ def test_a_value_does_not_go_half_way(status: str) -> None:
             ids_of(walk)
 
 
-@BOTH
-@pytest.mark.parametrize("ends", [True, False])
-def test_access_that_ends_between_parents_fails_the_stream(concurrency: int, ends: bool) -> None:
-    """One of those that could be read is asked for again: where it can be still, the others are refused for good."""
+REFUSED = UnavailableError("HTTP 403")
+GONE = UnavailableError("HTTP 404")
+REJECTED = RejectedError("HTTP 422")
+LOST = "s: HTTP 4.., after a part of its rows had come"
+
+
+def ending(first: int, error: Exception, again: Exception | None) -> FunctionClient:
+    """Parents from one on are refused, and the others when they are asked for again."""
     seen: set[str] = set()
 
     def answer(asked: dict[str, str]) -> Answer:
         is_again = asked["part"] in seen
         seen.add(asked["part"])
-        if int(asked["part"]) > 4 or (ends and is_again):
-            raise UnavailableError("HTTP 403")
+        if int(asked["part"]) >= first:
+            raise error
+        if again and is_again:
+            raise again
         return page_of(asked, pages=1)
 
-    with fetching(FunctionClient(answer), concurrency=concurrency) as fetcher:
+    return FunctionClient(answer)
+
+
+@BOTH
+@pytest.mark.parametrize("again", [None, REFUSED, GONE, REJECTED])
+@pytest.mark.parametrize("error", [REFUSED, GONE, REJECTED])
+def test_access_that_ends_between_parents_fails_the_stream(
+    concurrency: int, error: RefusedError, again: RefusedError | None
+) -> None:
+    """One of those that could be read is asked for again: where it can be still, the others are refused for good."""
+    with fetching(ending(5, error, again), concurrency=concurrency) as fetcher:
         walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 9)])
-        if ends:
-            with pytest.raises(PagesError, match="s: HTTP 403, after a part of its rows had come"):
+        if again:
+            with pytest.raises(PagesError, match=LOST):
                 ids_of(walk)
         else:
             assert ids_of(walk)
-    assert walk.left_out == {"HTTP 403": 4}
+    assert walk.left_out == LeftOut(
+        gone=Counter({error.status: 4} if error is GONE else {}),
+        refused=Counter({} if error is GONE else {error.status: 4}),
+    )
+
+
+@pytest.mark.parametrize("again", [None, GONE])
+def test_that_access_has_ended_is_found_after_a_hundred_refusals(again: RefusedError | None) -> None:
+    """Where it has not, it is asked again after each further hundred, and at the end."""
+    client = ending(2, GONE, again)
+    with fetching(client, concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 252)])
+        if again:
+            with pytest.raises(PagesError, match=LOST):
+                ids_of(walk)
+        else:
+            assert ids_of(walk) == ["1"]
+    assert len(client.asked) == (1 + 100 + 1 if again else 251 + 3)
+
+
+@pytest.mark.parametrize("status", ["HTTP 404", "HTTP 403"])
+def test_a_value_that_is_refused_has_not_gone(status: str) -> None:
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked["kind"] == "b":
+            raise UnavailableError(status)
+        return page_of(asked, pages=1)
+
+    values = [Value("kind", one, None) for one in "abc"]
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [Partition("a/b", (), (one,)) for one in values])
+        assert ids_of(walk)
+    assert walk.left_out == LeftOut(refused=Counter({status: 1}))
 
 
 def test_where_it_is_not_answered_whether_access_ended_the_stream_fails() -> None:
