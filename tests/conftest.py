@@ -33,6 +33,7 @@ settings.register_profile("quick", settings.get_profile("steady"), max_examples=
 settings.load_profile("steady")
 
 
+@pytest.hookimpl(optionalhook=True)  # `make mutants` runs the tests without xdist
 def pytest_xdist_auto_num_workers() -> int:
     """What `-n auto` means: twice the cores, for tests wait a lot, for a signal, a delay or another process."""
     return 2 * (os.cpu_count() or 1)

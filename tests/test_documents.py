@@ -6,6 +6,7 @@ import graphlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,19 @@ def test_make_has_every_target_that_is_named() -> None:
         for block in re.findall(r"`(make [^`]+)`|^\s*(make \w+)", document.read_text(), flags=re.MULTILINE):
             name = "".join(block).split()[1]
             assert name in targets, (document.name, name)
+
+
+def test_the_tests_that_mutants_are_tried_with_are_found_as_they_are_named() -> None:
+    """With the arguments of `make mutants`, which leave a plugin of the whole suite out."""
+    mutants = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    selected = mutants["pytest_add_cli_args_test_selection"]
+    command = [sys.executable, "-m", "pytest", *mutants["pytest_add_cli_args"], *selected, "--collect-only", "-qq"]
+    found = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-2000:]
+    assert {line.partition(":")[0] for line in found.stdout.split()} >= {one for one in selected if one[0] != "-"}
+    for name in (one.partition("=")[2] for one in selected if one[0] == "-"):
+        path, *_, function = name.split("::")
+        assert f"def {function}(" in (PROJECT / path).read_text(), name
 
 
 def test_the_modules_of_the_architecture_are_there() -> None:
