@@ -35,8 +35,8 @@ logger = logging.getLogger("tap-factorialhr")
 Pagination = Literal["offset", "cursor"]
 _Refusal = UnavailableError | RejectedError
 
-_REFUSALS_IN_A_ROW = 100
-"""Parts that are refused one after the other, after which it is looked whether it is the resource as a whole."""
+_REFUSALS = 100
+"""Parts that are refused, after which it is looked whether it is the resource as a whole."""
 
 
 class PagesError(FactorialError):
@@ -137,7 +137,7 @@ class PartitionWalk:
         self._longest = timedelta.max
         self._is_there = False
         self._was_refused = False
-        self._refused_in_a_row: list[_Refusal] = []
+        self._refusals: list[_Refusal] = []
         self._readable: Partition | None = None
         self._cut: PagesError | None = None
 
@@ -158,7 +158,7 @@ class PartitionWalk:
             try:
                 while self.jobs or self.start_next():
                     yield from self._pages(self.jobs[0])
-                    if len(self._refused_in_a_row) >= _REFUSALS_IN_A_ROW:
+                    if len(self._refusals) >= _REFUSALS:
                         self._judge_refusals()
                 self._judge_refusals()
                 if self._cut:
@@ -186,7 +186,6 @@ class PartitionWalk:
         try:
             for page in job:
                 self._is_there = has_begun = True
-                self._refused_in_a_row.clear()
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return
@@ -213,22 +212,23 @@ class PartitionWalk:
             elif not partition.can_be_left_out:
                 raise error
             self.left_out.add(error.status, is_gone=is_gone)
-            self._refused_in_a_row.append(error)
+            self._refusals.append(error)
         self._replace(1, smaller)
 
     def _judge_refusals(self) -> None:
-        """Raise where those that were refused last, if any were, are no single ones.
+        """Raise where it is no single parts that are refused, if any are.
 
-        They are not where nothing could be read before, and where what could be is refused by now as well: single ones
-        may be refused for good, or have gone, but that all are from some point on can be an access that ended.
+        It is not where nothing could be read before, and where what could be is refused by now as well: single ones may
+        be refused for good, or have gone, but that all are from some moment on can be an access that ended. Which they
+        are is not for the order of the partitions to say, as those that come next are asked for ahead.
         """
-        if not self._refused_in_a_row:
-            return
-        if not self._is_there:
-            raise self._refused_in_a_row[-1]
-        self._refused_in_a_row.clear()
-        if self._readable is not None:
+        refusals, self._refusals = self._refusals, []
+        if refusals and not self._is_there:
+            raise refusals[-1]
+        if refusals and self._readable:
             self._ask_again(self._readable)
+        elif refusals[1:]:  # Of one alone, a part had come: it may have gone meanwhile, but not all of them.
+            raise self._lost(refusals[-1])
 
     def _ask_again(self, readable: Partition) -> None:
         with self._fetcher.scheduler.changing():

@@ -153,7 +153,7 @@ def test_of_a_chunk_of_parents_only_those_that_are_refused_are_left_out(
         walk = fetcher.walk("s", "id", [chunk(1, 80), chunk(81, 160), chunk(161, 240)])
         assert ids_of(walk) == [f"of {one}" for one in range(1, 241) if one not in gone]
     assert walk.left_out.gone == {"HTTP 404": len(gone)}
-    # Two requests for each time that eighty can be halved, and where the last is gone, one to see that access is not.
+    # Two requests for each time that eighty can be halved, and one to see that access has not ended.
     assert len(client.asked) <= 3 + len(gone) * 2 * 7 + 1
 
 
@@ -198,12 +198,15 @@ def test_a_hundred_that_are_refused_after_one_that_was_not_say_nothing_of_the_re
 def test_parents_that_are_gone_take_no_place_of_others() -> None:
     """After more failures than pages may wait, there are still as many requests in flight as before."""
     together = threading.Barrier(4)
+    numbers: set[int] = set()
 
     def answer(asked: dict[str, str]) -> Answer:
         number = int(asked["parent[]"])
         if 0 < number <= 40:
             raise UnavailableError("HTTP 404")
-        if number:
+        is_again = number in numbers  # At the end one is, alone.
+        numbers.add(number)
+        if number and not is_again:
             together.wait(timeout=10)  # Breaks where fewer come at the same time.
         return child(str(number))
 
@@ -296,6 +299,19 @@ def test_access_that_ends_between_parents_fails_the_stream(
         gone=Counter({error.status: 4} if error is GONE else {}),
         refused=Counter({} if error is GONE else {error.status: 4}),
     )
+
+
+@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404"])
+def test_access_that_ends_within_the_first_parent_fails_the_stream(status: str) -> None:
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked["part"] != "1" or asked.get("page") == "2" or "after_id" in asked:
+            raise UnavailableError(status)
+        return page_of(asked, pages=2)
+
+    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
+        with pytest.raises(PagesError, match=LOST):
+            ids_of(walk)
 
 
 @pytest.mark.parametrize("again", [None, GONE])
