@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import os
 import re
+from difflib import get_close_matches
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
+logger = logging.getLogger("tap-factorialhr")
+
 _CALENDAR_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _STATE_KEYS = frozenset({"bookmarks", "currently_syncing"})
 _TRUTH = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
 """What a boolean in the environment may be; the SDK takes what is not of the first four for false."""
 _NOT_SETTINGS = frozenset({"loglevel", "metrics_loglevel", "log_config"})
 """What the SDK and Meltano read from the environment besides the settings."""
+_MELTANO = "MELTANO_EXTRACTOR_NAME"
+"""A variable that Meltano sets for each extractor."""
 
 
 # Settings
@@ -48,6 +54,39 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
             raise ConfigError(f"unknown setting: {variable}, in the environment; see the README for those there are")
         if problem := _problem_of(value, properties[name].get("type", ())):
             raise ConfigError(f"{variable}, in the environment, must be {problem}")
+
+
+def check_names_for_meltano(properties: Mapping[str, Any], prefix: str) -> None:
+    """See that no setting in the environment is misspelt where Meltano hands settings over: it ignores such.
+
+    A name that is like that of a setting is taken for a misspelt one, any other is told.
+
+    Args:
+        properties: The declared settings.
+        prefix: What their variables begin with.
+
+    Raises:
+        ConfigError: One is misspelt.
+    """
+    if _MELTANO not in os.environ:
+        return
+    for variable in os.environ:
+        name = variable.removeprefix(prefix).lower()
+        # A plugin that inherits from this one has its own name before that of the setting.
+        names = [name, *(name[match.end() :] for match in re.finditer("_", name))]
+        if not variable.startswith(prefix) or any(_is_for_meltano(one, properties) for one in names):
+            continue
+        if close := get_close_matches(name, properties, n=1, cutoff=0.8):
+            raise ConfigError(
+                f"unknown setting: {variable}, in the environment; did you mean {prefix}{close[0].upper()}?"
+            )
+        logger.warning("%s, in the environment, is no setting of the tap", variable)
+
+
+def _is_for_meltano(name: str, properties: Mapping[str, Any]) -> bool:
+    """Whether Meltano knows a variable: for a setting, for a member of one, or for one of its own."""
+    objects = [one for one, declared in properties.items() if "object" in declared.get("type", ())]
+    return name in properties or name in _NOT_SETTINGS or name.startswith(("_", *(f"{one}_" for one in objects)))
 
 
 def _problem_of(value: str, kinds: Sequence[str]) -> str | None:

@@ -207,10 +207,12 @@ class TapFactorialHR(Tap):
         Raises:
             ConfigError: One is not there, or is not JSON, or the environment holds what is no setting.
         """
+        cls.append_builtin_config(cls.config_jsonschema)
         if "ENV" in value:
-            cls.append_builtin_config(cls.config_jsonschema)
             _environment_config({}, cls._env_var_prefix)  # So that what is in .env is checked as well.
             checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
+        else:
+            checks.check_names_for_meltano(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:

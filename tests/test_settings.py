@@ -63,6 +63,55 @@ def test_a_wrong_setting_in_the_environment_or_in_env_is_one_clear_line(
     assert value not in last.replace("must be true or false", "")
 
 
+MELTANOS = {
+    "MELTANO_EXTRACTOR_NAME": "tap-factorialhr",
+    f"{PREFIX}_SELECT": '["*.*"]',
+    f"{PREFIX}API_KEY": "key",
+    f"{PREFIX}STREAM_MAPS_TEAMS_NAME": "x",
+    f"{PREFIX}EU_API_KEY": "key",
+    f"{PREFIX}EU__SELECT": '["*.*"]',
+    f"{PREFIX}LOGLEVEL": "INFO",
+}
+"""What Meltano sets: for settings, their members, its own ones, and those of a plugin that inherits."""
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DROP_CLASSE", "DROP_CLASSES"),
+        ("PAGESIZE", "PAGE_SIZE"),
+        ("START_DAT", "START_DATE"),
+        ("HASHKEY", "HASH_KEY"),
+        ("FLATENING_ENABLED", "FLATTENING_ENABLED"),
+    ],
+)
+def test_a_misspelt_setting_that_meltano_ignores_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, meant: str
+) -> None:
+    (tmp_path / "config.json").write_text('{"api_key": "key"}')
+    monkeypatch.setattr(os, "environ", {**os.environ, **MELTANOS, f"{PREFIX}{name}": "some value"})
+    assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 1
+    last = caplog.records[-1].getMessage()
+    assert last.endswith(f"unknown setting: {PREFIX}{name}, in the environment; did you mean {PREFIX}{meant}?")
+    assert "some value" not in caplog.text
+
+
+def test_what_meltano_itself_puts_into_the_environment_is_no_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config.json").write_text('{"api_key": "key"}')
+    monkeypatch.setattr(os, "environ", {**os.environ, **MELTANOS})
+    assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
+    assert "in the environment" not in caplog.text
+    os.environ[f"{PREFIX}VERSION"] = "0.1.0"  # Somebody's own, for a pip_url or the like.
+    assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
+    assert f"{PREFIX}VERSION, in the environment, is no setting of the tap" in caplog.text
+    caplog.clear()
+    del os.environ["MELTANO_EXTRACTOR_NAME"]  # With a file alone, nothing in the environment is a setting.
+    assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
+    assert "in the environment" not in caplog.text
+
+
 @pytest.mark.parametrize("below", [".", "some/where"])
 def test_env_is_the_file_of_the_directory_that_the_tap_is_run_in(
     tmp_path: Path, company: Sandbox, tap: TapRunner, below: str
