@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tap_factorialhr.openapi import JsonSchema
+
+
+_IDS = re.compile(r"(^|_)(uu)?ids?(\[\])?$")
+"""Parameters that choose rows by what they belong to: no rows are hidden without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     decisions = list(_decisions(old, new))
     return "\n".join(
         [
-            f"### API version {after['info']['version']}, compared with {before['info']['version']}",
+            f"### API version {after['info']['version']}, compared with {_version_of(before, after)}",
             "",
             *(lines or ["- Nothing that the tap reads."]),
             "",
@@ -58,6 +63,11 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _version_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    version = str(before["info"]["version"])
+    return version if version != after["info"]["version"] else "the same as it was"
 
 
 def _streams(document: Mapping[str, Any]) -> dict[str, _Stream]:
@@ -168,6 +178,12 @@ def _about_new_parameters(before: ListResource, after: ListResource) -> Iterator
             yield f"requires `{name}`, as it says: a parent, a value, days, or not enforced?"
         if name in SINCE_FILTERS and name not in before.parameters:
             yield f"can be asked for changes by `{name}`, and is from now on. Is that right?"
+    optional = {name for name, parameter in after.parameters.items() if not parameter.required}
+    if unsent := {name for name in optional - before.parameters.keys() if not _IDS.search(name)} - set(SINCE_FILTERS):
+        yield (
+            f"can be asked for by {_names(unsent)}, which the tap does not send: does one of them say what changed, or "
+            "open rows that are hidden otherwise?"
+        )
 
 
 def _about_parameters_gone(path: str, before: ListResource, after: ListResource) -> Iterator[str]:

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         raw = _read(options.file) if options.file else _fetch(options.version, options.address)
         facts = facts_of(raw, options.version)
-        before = newest_before(options.version, options.into)
+        before = newest_until(options.version, options.into)
         told = compare(json.loads(before.read_text()), facts)
     except DocumentError as error:
         print(f"The API document was not brought in: {error}", file=sys.stderr)
@@ -49,15 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def newest_before(version: str, folder: Path) -> Path:
-    """The file of the newest version before another one, to compare it with.
+def newest_until(version: str, folder: Path) -> Path:
+    """The file of that version or else of the newest before it, to compare it with: Factorial amends documents.
 
     Raises:
         DocumentError: There is none.
     """
-    older = [file for file in sorted(folder.glob("[0-9]*.json")) if file.stem < version]
+    older = [file for file in sorted(folder.glob("[0-9]*.json")) if file.stem <= version]
     if not older:
-        raise DocumentError(f"there is no version before {version} in {folder} to compare it with")
+        raise DocumentError(f"there is no version up to {version} in {folder} to compare it with")
     return older[-1]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-NEXT = "2027-01-01"
+NEXT = f"{int(openapi.DEFAULT_VERSION[:4]) + 1}{openapi.DEFAULT_VERSION[4:]}"
 SENTENCE = "The person's first name, as it stands in the passport."
 
 
@@ -78,6 +78,13 @@ def test_the_same_document_brings_nothing_new(bring_in: Any, document: dict[str,
     assert written["components"] == document["components"]
 
 
+def test_ours_is_as_it_would_be_written(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
+    """Otherwise the next version would move streams in every table that is made of it."""
+    bring_in(document)
+    ours = (openapi.DOCUMENTS / f"{openapi.DEFAULT_VERSION}.json").read_text()
+    assert (folder / f"{NEXT}.json").read_text().replace(NEXT, openapi.DEFAULT_VERSION) == ours
+
+
 def test_what_changed_is_told_per_stream(bring_in: Any, document: dict[str, Any]) -> None:
     teams = row(document, "teams/teams")["properties"]
     teams["budget_in_cents"] = {"type": "integer"}
@@ -112,6 +119,8 @@ def test_what_needs_a_decision_is_named(bring_in: Any, document: dict[str, Any])
     listing(document, "teams/teams")["parameters"] += [
         {"name": "legal_entity_id", "in": "query", "required": True, "schema": {"type": "string"}},
         {"name": "updated_after", "in": "query", "required": False, "schema": {"type": "string"}},
+        {"name": "changed_since", "in": "query", "required": False, "schema": {"type": "string"}},
+        {"name": "office_ids[]", "in": "query", "required": False, "schema": {"type": "array"}},
     ]
     new = copy.deepcopy(listing(document, "teams/teams"))
     schema = copy.deepcopy(row(document, "teams/teams"))
@@ -129,7 +138,23 @@ def test_what_needs_a_decision_is_named(bring_in: Any, document: dict[str, Any])
     assert "`teams` requires `legal_entity_id`" in decisions
     assert "`teams` can be asked for changes by `updated_after`" in decisions
     assert "`employees` does not take `only_active` any more" in decisions
+    for name in ("teams", "desks"):
+        assert f"`{name}` can be asked for by `changed_since`, which the tap does not send" in decisions
+    assert "office_ids" not in decisions
     assert "- New streams: `desks`." in told
+
+
+def test_a_document_that_was_amended_is_compared_with_itself(
+    document: dict[str, Any], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row(document, "teams/teams")["properties"]["budget_in_cents"] = {"type": "integer"}
+    same = openapi.DEFAULT_VERSION
+    (tmp_path / "new.json").write_text(json.dumps(document).replace(NEXT, same))
+    assert main([same, "--file", str(tmp_path / "new.json"), "--into", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert f"### API version {same}, compared with the same as it was" in told
+    assert "- `teams`: new `budget_in_cents` (integer)." in told
+    assert "budget_in_cents" in (folder / f"{same}.json").read_text()
 
 
 def test_no_sentence_comes_in(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
@@ -173,7 +198,7 @@ def test_a_dry_run_writes_nothing(bring_in: Any, document: dict[str, Any], folde
         ("{", "is not JSON"),
         ([], "it is no OpenAPI document"),
         ({"paths": {}}, "it has no lists of resources"),
-        ({"paths": {"/api/2020-01-01/resources/a/b": {}}}, "it is of version 2020-01-01, not of 2027-01-01"),
+        ({"paths": {"/api/2020-01-01/resources/a/b": {}}}, f"it is of version 2020-01-01, not of {NEXT}"),
     ],
 )
 def test_what_is_no_document_is_one_line_and_writes_nothing(bring_in: Any, bad: object, why: str, folder: Path) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_factorialhr import support
+from tap_factorialhr import openapi, support
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
+from tests.support.numbers import STREAMS
 from tests.support.tap import TAP, config_for
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def found(run: Run) -> dict[str, dict[str, Any]]:
 def test_it_tells_what_can_be_read(checked: Run, server: Sandbox) -> None:
     assert checked.code == 3, checked.stderr
     streams = found(checked)
-    assert len(streams) == 169
+    assert len(streams) == STREAMS
     outcomes = Counter(stream["outcome"] for stream in streams.values())
     assert streams["ats_answers"]["outcome"] == "forbidden"
     assert streams["ats_answers"]["note"] == "HTTP 403"
@@ -74,15 +75,15 @@ def test_it_tells_what_can_be_read(checked: Run, server: Sandbox) -> None:
     said = json.loads(checked.stdout)
     (own,) = server.company.rows("api_public/credentials")
     assert said["credentials"] == {name: own[name] for name in ("legal_name", "company_id", "role", "employee_id")}
-    assert said["api_version"] == "2026-10-01"
-    assert said["supported_until"] == "2027-10-01"
+    assert said["api_version"] == openapi.DEFAULT_VERSION
+    assert said["supported_until"] == f"{int(openapi.DEFAULT_VERSION[:4]) + 1}{openapi.DEFAULT_VERSION[4:]}"
 
 
 def test_it_asks_once_for_each_resource_side_by_side(checked: Run, server: Sandbox) -> None:
     assert checked.code == 3
     asked = Counter(request.resource for request in server.requests)
     assert set(asked.values()) == {1}
-    assert len(asked) == 168  # but for what hangs off the resource that is not there
+    assert len(asked) == STREAMS - 1  # but for what hangs off the resource that is not there
     assert 1 < server.most_at_once <= 8
 
 
@@ -95,8 +96,8 @@ def test_the_table_reads_well_on_80_columns(tap: TapRunner, server: Sandbox) -> 
     text = {line.split()[0]: line.split()[1:] for line in lines if line and not line.startswith(" ")}
     assert text["employees"] == ["readable", "120"]
     assert text["ats_answers"] == ["forbidden", "HTTP", "403"]
-    assert "API version: 2026-10-01, supported until 2027-10-01." in lines
-    assert run.stderr.splitlines() == ["Looking at 169 streams"]
+    assert any(line.startswith(f"API version: {openapi.DEFAULT_VERSION}, supported until ") for line in lines)
+    assert run.stderr.splitlines() == [f"Looking at {STREAMS} streams"]
 
 
 def test_the_selected_streams_alone(tap: TapRunner, server: Sandbox) -> None:

@@ -21,6 +21,7 @@ from tap_factorialhr.client import (
     UnreachableError,
 )
 from tap_factorialhr.errors import FactorialError, SessionError
+from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.retry_policy import RetryPolicy
 from tests.support.http import client_for, head, serving_bytes
 
@@ -57,7 +58,7 @@ def test_a_request_says_what_it_is_for() -> None:
     assert [*page.rows] == [{"id": 1}]
     assert page.meta.total == 1
     line, *headers = seen[0].decode().split("\r\n")
-    assert line == "GET /api/2026-10-01/resources/teams/teams?page=2&ids%5B%5D=a+b HTTP/1.1"
+    assert line == f"GET /api/{DEFAULT_VERSION}/resources/teams/teams?page=2&ids%5B%5D=a+b HTTP/1.1"
     assert "x-api-key: key" in headers
 
 
@@ -74,7 +75,7 @@ def test_a_request_without_parameters_has_no_question_mark() -> None:
     seen: list[bytes] = []
     with serving_bytes(answers(whole(200, GOOD)), seen) as url:
         get(url)
-    assert seen[0].startswith(b"GET /api/2026-10-01/resources/teams/teams HTTP/1.1\r\n")
+    assert seen[0].startswith(f"GET /api/{DEFAULT_VERSION}/resources/teams/teams HTTP/1.1\r\n".encode())
 
 
 REDIRECT = "a redirect, which is not followed so that credentials stay with base_url's host; check base_url"

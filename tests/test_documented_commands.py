@@ -21,6 +21,7 @@ import pytest
 from scripts.meltano import OWN
 from scripts.wheels import FOLDER as WHEELS
 from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.numbers import STREAMS
 from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def test_the_readme_leads_to_a_table(reader: Reader, company: Sandbox, readme: s
     for name in names:
         assert name in readme
     messages = (reader.folder / "people" / "messages.jsonl").read_text().splitlines()
-    assert sum('"type":"SCHEMA"' in line for line in messages) == 169
+    assert sum('"type":"SCHEMA"' in line for line in messages) == STREAMS
 
 
 @pytest.mark.usefixtures("readme")

@@ -15,6 +15,7 @@ import yaml
 
 from scripts import streams_table
 from scripts.plugin_definition import declared
+from tests.support.numbers import STREAMS
 from tests.test_plugin import SECRETS
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -63,7 +64,18 @@ def test_the_readme_has_every_setting_and_stream() -> None:
     assert [name for name in declared() if f"`{name}`" not in readme] == []
     named = re.findall(r"^\| `(\w+)` \| .* \| (?:full table|incremental by `\w+`) \|", readme, flags=re.MULTILINE)
     assert named == [stream.name for stream in streams_table.discovered()]
-    assert len(named) == len(set(named)) == 169
+    assert len(named) == len(set(named)) == STREAMS
+
+
+def test_the_documents_say_how_many_streams_there_are() -> None:
+    told = {
+        (document.name, int(number))
+        for document in documents()
+        for number in re.findall(r"[Aa]ll (\d+)\s(?:list|streams|resources)", document.read_text())
+        if document.name != "CHANGELOG.md"
+    }
+    assert {name for name, _ in told} >= {"README.md", "privacy.md", "sandbox.md", "scheduling.md"}
+    assert {number for _, number in told} == {STREAMS}, told
 
 
 def test_the_example_shows_each_authentication_method_and_no_secret(project: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.support.numbers import STREAMS
+
 if TYPE_CHECKING:
     from tests.support.tap import TapRunner
 
@@ -37,7 +39,7 @@ def exported(tap: TapRunner, config: dict[str, Any], *options: str, catalog: Any
 
 def test_every_column_has_its_class_in_meta_and_in_tags(tap: TapRunner) -> None:
     tables = exported(tap, {})
-    assert len(tables) == 169
+    assert len(tables) == STREAMS
     assert tables["employees"]["email"] == {
         "meta": {"privacy_class": "user.contact.email", "special_category": False},
         "tags": ["user.contact.email"],

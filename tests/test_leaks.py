@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
+from tests.support.numbers import STREAMS
 from tests.support.tap import Run, TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def test_all_requests_of_a_full_sync_are_reads_but_for_the_tokens(tap: TapRunner
     run = tap(config, **DEBUG)
     assert run.code == 0, run.stderr[-1500:]
     assert {(one.method, one.path) for one in company.requests if one.method != "GET"} == {("POST", "/oauth/token")}
-    assert len({one.resource for one in company.requests if one.resource}) == 169
+    assert len({one.resource for one in company.requests if one.resource}) == STREAMS
     assert_nothing_leaks(shown(run), [*secrets, *secrets_of_file(tap.folder)])
 
 

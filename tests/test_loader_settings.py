@@ -12,6 +12,7 @@ import yaml
 from scripts.demo import row_counts
 from scripts.meltano import PROJECT
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
+from tests.support.numbers import STREAMS
 from tests.support.postgres import passing_postgres
 from tests.support.tap import config_for
 
@@ -82,7 +83,7 @@ def test_all_streams_load_the_same_without_a_second_look_at_each_record(tap: Tap
             _, errors = loader.communicate(timeout=120)
             assert loader.returncode == 0, errors[-3000:]
         counts = row_counts(url, "with")
-        assert len(counts) == 169
+        assert len(counts) == STREAMS
         assert sum(counts.values()) > 1000
         assert row_counts(url, "without") == counts
         with psycopg.connect(url) as connection:

@@ -10,6 +10,7 @@ import sys
 import pytest
 import requests
 
+from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.sandbox.cli import REFRESH_TOKEN
 from tests.support.sandbox import EMPLOYEES
 
@@ -28,7 +29,7 @@ def test_the_command_serves_until_it_is_stopped(stop: signal.Signals) -> None:
         found = re.search(r"http://127\.0\.0\.1:\d+", greeting)
         assert found, greeting
         assert REFRESH_TOKEN in greeting
-        url = f"{found.group()}/api/2026-10-01/resources"
+        url = f"{found.group()}/api/{DEFAULT_VERSION}/resources"
         headers = {"x-api-key": "sandbox-api-key"}
         body = requests.get(f"{url}/{EMPLOYEES}", headers=headers, timeout=10).json()
         assert body["meta"]["total"] == 12

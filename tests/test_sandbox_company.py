@@ -11,13 +11,14 @@ from jsonschema import Draft7Validator
 
 from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import Company, shapes
+from tests.support.numbers import FIELDS, STREAMS
 from tests.support.sandbox import EMPLOYEES
 
 
 @pytest.mark.parametrize("untidy", [False, True])
 def test_every_resource_has_rows_with_no_field_but_the_documents(untidy: bool) -> None:
     company = Company(10, untidy=untidy)
-    assert len(company.resources) == 169
+    assert len(company.resources) == STREAMS
     for resource in company.resources:
         fields = openapi.load().schema(resource)["properties"]
         assert company.rows(resource), resource
@@ -31,7 +32,7 @@ def test_every_field_is_filled_somewhere(untidy: bool) -> None:
     for resource in company.resources:
         seen |= {(resource, name) for row in company.rows(resource) for name, value in row.items() if value is not None}
     all_fields = {(name, field) for name in company.resources for field in openapi.load().schema(name)["properties"]}
-    assert len(all_fields) == 2032
+    assert len(all_fields) == FIELDS
     assert len(all_fields - seen) < 10, all_fields - seen
 
 

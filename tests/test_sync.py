@@ -15,6 +15,7 @@ from jsonschema import Draft7Validator
 from tap_factorialhr import openapi
 from tap_factorialhr.resources import describe
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
+from tests.support.numbers import FIELDS, STREAMS
 from tests.support.tap import TAP, Run, TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -78,12 +79,12 @@ def test_every_row_of_every_stream_arrives_exactly_once(tmp_path: Path, paginati
         assert differences(sandbox.company, run) == []
         assert {record.method for record in sandbox.requests} == {"GET"}
     schemas = {message["stream"]: message["schema"] for message in run.of_type("SCHEMA")}
-    assert len(schemas) == len(DOCUMENT.resources) == 169
+    assert len(schemas) == len(DOCUMENT.resources) == STREAMS
     for stream, records in run.records.items():
         validator = Draft7Validator(schemas[stream])
         for record in records[:20]:
             assert [error.json_path for error in validator.iter_errors(record)] == []
-    assert Counter(message["type"] for message in run.messages)["SCHEMA"] == 169
+    assert Counter(message["type"] for message in run.messages)["SCHEMA"] == STREAMS
     assert "became null" not in run.stderr
     assert "does not know" not in run.stderr
 
@@ -150,8 +151,8 @@ def test_discovery_needs_neither_settings_nor_requests(tap: TapRunner) -> None:
     run = tap({}, "--discover")
     assert run.code == 0, run.stderr
     catalog = json.loads(run.stdout)
-    assert len(catalog["streams"]) == 169
-    assert sum(len(entry["schema"]["properties"]) for entry in catalog["streams"]) >= 2032
+    assert len(catalog["streams"]) == STREAMS
+    assert sum(len(entry["schema"]["properties"]) for entry in catalog["streams"]) >= FIELDS
 
 
 BAD_SETTINGS = [

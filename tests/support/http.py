@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tap_factorialhr.authenticators import ApiKeyAuthenticator, FactorialAuthenticator
 from tap_factorialhr.client import Client
 from tap_factorialhr.http_session import Session
+from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.retry_policy import RetryPolicy
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def client_for(
     """The tap's client, with an API key unless there is something else."""
     return Client(
         base_url=base_url,
-        api_version="2026-10-01",
+        api_version=DEFAULT_VERSION,
         session=session or Session(base_url, connections=2),
         authenticator=authenticator or ApiKeyAuthenticator(base_url, "key"),
         timeout=timeout if isinstance(timeout, tuple) else (timeout, timeout),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.sandbox import queries
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ EMPLOYEES = "employees/employees"
 
 
 def get(sandbox: Sandbox, resource: str, *params: tuple[str, Any], **headers: str) -> requests.Response:
-    url = f"{sandbox.base_url}/api/2026-10-01/resources/{resource}"
+    url = f"{sandbox.base_url}/api/{DEFAULT_VERSION}/resources/{resource}"
     return requests.get(url, params=params, headers=headers or {"x-api-key": sandbox.api_key}, timeout=10)
 
 

