@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from difflib import get_close_matches
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from tap_factorialhr.dates import as_day
@@ -20,6 +20,8 @@ from tap_factorialhr.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
+
+    from jsonschema.exceptions import ValidationError
 
 logger = logging.getLogger("tap-factorialhr")
 
@@ -128,7 +130,7 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
             unknown = sorted(set(config) - set(schema["properties"]))
             errors.append(f"unknown setting: {', '.join(unknown)}")
         else:
-            errors.append(f"{where or 'the settings'} {_requirement(error.validator, error.validator_value)}")
+            errors.append(f"{where or 'the settings'} {_requirement(error)}")
     # NaN is neither more nor less than any bound.
     errors += [f"{name} must be a number" for name, value in config.items() if value != value]  # noqa: PLR0124
     if errors:
@@ -193,8 +195,9 @@ def _as_number(value: Any, declared: Mapping[str, Any]) -> Any:  # noqa: ANN401 
         return value
 
 
-def _requirement(rule: str, value: Any) -> str:  # noqa: ANN401, PLR0911 (whatever the schema holds; a table)
-    match rule:
+def _requirement(error: ValidationError) -> str:  # noqa: PLR0911 (a table)
+    value: Any = error.validator_value
+    match error.validator:
         case "type":
             kinds = [value] if isinstance(value, str) else [kind for kind in value if kind != "null"]
             return f"must be of type {' or '.join(kinds)}"
@@ -209,8 +212,9 @@ def _requirement(rule: str, value: Any) -> str:  # noqa: ANN401, PLR0911 (whatev
         case "exclusiveMinimum":
             return f"must be more than {value}"
         case "pattern":
-            return "is not of the right form"
-        case _:
+            schema = cast("Mapping[str, Any]", error.schema)
+            return f"must look like {schema.get('default', value)}"
+        case rule:
             return f"breaks the rule {rule} of the settings"
 
 

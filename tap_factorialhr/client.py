@@ -369,7 +369,7 @@ def _given_up(stream: str, error: RetriableError, retries: int) -> RetriableErro
     """What a person gets to see of the last failure."""
     if isinstance(error, SlowError):
         return SlowError(f"{stream}: {error}; raise request_timeout, or try again later")
-    told = f"{stream}: {error}, given up after {retries} retries"
+    told = f"{stream}: {error}, given up after {retries} {'retry' if retries == 1 else 'retries'}"
     if isinstance(error, UnreachableError):
         return UnreachableError(f"{told}; check base_url and the network, or try again later")
     kind = SlowError if isinstance(error, OverdueError) else RetriableError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from importlib.metadata import version
 from typing import Any
 
 import requests
@@ -37,7 +38,7 @@ def is_untrusted(error: requests.exceptions.SSLError) -> bool:
 
 
 class Session(requests.Session):
-    """An HTTP session to one server that keeps to the settings.
+    """An HTTP session to one server that keeps to the settings, and says who it is.
 
     Of the environment, a proxy for HTTPS (it sees no more than an encrypted tunnel) and, where no ``ca_bundle`` is
     set, ``REQUESTS_CA_BUNDLE`` count. It is read once, here, where requests would read it again for every request.
@@ -55,6 +56,7 @@ class Session(requests.Session):
         super().__init__()
         environment = self.merge_environment_settings(base_url, {}, stream=None, verify=None, cert=None)
         self.trust_env = False
+        self.headers["User-Agent"] = f"tap-factorialhr/{version('tap-factorialhr')}"
         adapter = WatchedAdapter(pool_connections=2, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)

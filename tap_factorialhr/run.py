@@ -81,7 +81,6 @@ class Run:
         start: date | None,
         writer: MessageWriter,
         write_state: Callable[[], None],
-        user_agent: str,
         check: Callable[[], None],
     ) -> None:
         """Take what the run follows from; nothing is opened or sent yet.
@@ -92,11 +91,9 @@ class Run:
             start: The day that ``start_date`` names.
             writer: Writes records.
             write_state: Writes a STATE message with what the state is by then.
-            user_agent: What the requests say of who sends them.
             check: Called while waiting; raises to end the run.
         """
         self._config = config
-        self._user_agent = user_agent
         self._check = check
         self.started_at = started_at
         self.settled_at = started_at - SAFETY_MARGIN
@@ -132,7 +129,6 @@ class Run:
             connections=self._config["concurrency"] + 1,
             ca_bundle=self._config.get("ca_bundle"),
         )
-        session.headers["User-Agent"] = self._user_agent
         session.headers["Accept"] = "application/json"
         return session
 

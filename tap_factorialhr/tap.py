@@ -31,6 +31,7 @@ from tap_factorialhr.settings import CONFIG_SCHEMA
 from tap_factorialhr.streams import FactorialStream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import FrameType
 
     import click
@@ -106,7 +107,6 @@ class TapFactorialHR(Tap):
             start=checks.start_day(self.config.get("start_date")),
             writer=self._writer,
             write_state=lambda: self.state_writer.write_state(self.state),
-            user_agent=f"{self.name}/{self.plugin_version}",
             check=self.check_interrupted,
         )
 
@@ -216,7 +216,7 @@ class TapFactorialHR(Tap):
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:
-            raise ConfigError(f"the file of --config cannot be read: {error.strerror or 'no such file'}") from None
+            raise ConfigError(f"{_unreadable(value)}: {error.strerror or 'no such file'}") from None
         except (ValueError, RecursionError):
             raise ConfigError("the file of --config is not JSON; check that it is whole") from None
         except TypeError:
@@ -343,3 +343,9 @@ class TapFactorialHR(Tap):
         bookmarks = checks.bookmarks_given(state)
         checks.check_bookmarks(bookmarks, {name: stream.replication_key for name, stream in self.streams.items()})
         super().load_state({"bookmarks": bookmarks})
+
+
+def _unreadable(names: Iterable[str]) -> str:
+    """Which of the files of ``--config`` it is that cannot be read."""
+    path = next((name for name in names if name != "ENV" and not os.access(name, os.R_OK)), "")
+    return f"the file of --config, {path}, cannot be read" if path else "the file of --config cannot be read"

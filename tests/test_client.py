@@ -76,6 +76,7 @@ def test_a_request_without_parameters_has_no_question_mark() -> None:
     with serving_bytes(answers(whole(200, GOOD)), seen) as url:
         get(url)
     assert seen[0].startswith(f"GET /api/{DEFAULT_VERSION}/resources/teams/teams HTTP/1.1\r\n".encode())
+    assert b"\r\nUser-Agent: tap-factorialhr/" in seen[0]
 
 
 REDIRECT = "a redirect, which is not followed so that credentials stay with base_url's host; check base_url"

@@ -127,7 +127,7 @@ class TestProxy:
         def answer(connection: socket.socket) -> None:
             connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 
-        with proxy(monkeypatch, answer) as seen, pytest.raises(FactorialError, match="given up after 1 retries"):
+        with proxy(monkeypatch, answer) as seen, pytest.raises(FactorialError, match="given up after 1 retry"):
             client_for(API, max_retries=1).get("teams", "teams/teams", ())
         assert len(seen) == 2
 

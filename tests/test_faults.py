@@ -383,7 +383,7 @@ def test_streams_after_one_that_is_not_answered_are_read(tap: TapRunner, concurr
     assert run.code == 1
     assert set(run.records) == {"employees", "teams", "trainings"}
     last = run.stderr.splitlines()[-1]
-    assert "1 stream failed, the first: locations: HTTP 500, given up after 1 retries" in last
+    assert "1 stream failed, the first: locations: HTTP 500, given up after 1 retry" in last
 
 
 def test_a_server_that_answers_nothing_is_given_up_after_two_streams(tap: TapRunner) -> None:

@@ -284,7 +284,7 @@ def test_a_handshake_that_breaks_off_is_tried_again(tap: TapRunner) -> None:
         run = tap(config, catalog=tap.catalog("teams"))
         listening.shutdown(socket.SHUT_RDWR)
     assert run.code == 1
-    assert "given up after 1 retries" in run.stderr.splitlines()[-1]
+    assert "given up after 1 retry" in run.stderr.splitlines()[-1]
     assert "certificate" not in run.stderr
 
 

@@ -160,7 +160,7 @@ def test_an_api_that_answers_nobody_is_given_up(limited: Callable[[RateLimit], S
     limit = RateLimit(0, 1.0)
     client = client_for(limited(limit).base_url, policy=replace(FAST, retries=1, limit_window=0.5))
     began = time.monotonic()
-    with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 1 retries"):
+    with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 1 retry"):
         client.get("teams", "teams/teams", ())
     assert time.monotonic() - began > 0.5
     with pytest.raises(RetriableError, match="teams: HTTP 429, given up after 0 retries"):

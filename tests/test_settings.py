@@ -218,6 +218,7 @@ def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> N
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
     [
+        ("api_version", "latest", "api_version must look like 2026-10-01"),
         ("api_version", "2026-13-45", "api_version is no date; it looks like 2026-10-01"),
         ("ca_bundle", "/", "ca_bundle is a folder; name the file with the certificates"),
         ("ca_bundle", os.devnull, "ca_bundle: the file holds no certificates that can be read (PEM)"),
@@ -241,3 +242,14 @@ def test_what_is_named_twice_is_read_once(tap: TapRunner, company: Sandbox) -> N
     ids = [record["id"] for record in run.records["integrations_sync_runs"]]
     assert ids
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_a_file_of_settings_that_is_not_there_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "there.json").write_text("{}")
+    files = [f"--config={tmp_path / name}" for name in ("there.json", "elsewhere.json")]
+    assert main([*command, *files]) == 1
+    said = caplog.records[-1].getMessage()
+    assert said.startswith(f"the file of --config, {tmp_path / 'elsewhere.json'}, cannot be read: ")
