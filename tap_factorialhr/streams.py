@@ -192,7 +192,7 @@ class FactorialStream(Stream):
         A table may hold rows from there on, so a whole read goes back as far, also where ``start_date`` is later now.
         """
         sync, before = self._run.sync, self.bookmark
-        if before.value is None or (self._is_whole and before.whole_at is None):
+        if before.value is None:
             return sync.start or (sync.today - DEFAULT_HISTORY if self.resource.windows else None)
         if not self._is_whole or before.first_day is None:
             return before.first_day

@@ -204,6 +204,30 @@ def test_a_whole_read_goes_back_to_where_the_table_begins(tap: TapRunner, compan
     assert len(second.of_type("ACTIVATE_VERSION")) == 1
 
 
+@pytest.mark.parametrize("start", ["2020-01-01", None])
+def test_also_where_the_first_read_did_not_count_as_whole(tap: TapRunner, company: Sandbox, start: str | None) -> None:
+    """Fewer rows came than are counted, so there is no ``whole_at``; those that came are in the table all the same."""
+    config = config_for(company, full_refresh_days=3, emit_activate_version_messages=True, start_date=start)
+    catalog = tap.catalog("employees")
+    company.answer = lambda record: one_more(company) if record.resource == PATH else None
+    first = tap({name: value for name, value in config.items() if value is not None}, catalog=catalog)
+    assert "where the server counts" in first.stderr
+    assert "whole_at" not in first.state["bookmarks"]["employees"]
+    company.answer = None
+    company.clear()
+    second = tap({**config, "start_date": "2025-01-01"}, catalog=catalog, state=first.state)
+    assert {one.get("updated_at_gteq") for one in company.requests_for(PATH)} == {start}
+    assert len(second.of_type("ACTIVATE_VERSION")) == 1
+    assert len(second.records["employees"]) == len(company.company.rows(PATH))
+
+
+def one_more(company: Sandbox) -> Answer:
+    """All employees, counted as one more."""
+    rows = company.company.rows(PATH)
+    meta = {"total": len(rows) + 1, "limit": 100, "has_next_page": False, "end_cursor": str(rows[-1]["id"])}
+    return Answer(body=json.dumps({"data": rows, "meta": meta}).encode())
+
+
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
 def test_a_start_date_that_was_moved_back_is_told_once(tap: TapRunner, company: Sandbox, stream: str) -> None:
     config = config_for(company, start_date="2026-01-01", window_days=400)
