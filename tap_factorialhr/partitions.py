@@ -72,7 +72,8 @@ class Partition:
 
     def is_gone(self, status: str) -> bool:
         """Whether a refusal says that what its rows belong to is not there (any more), and nothing of access."""
-        return status in GONE and any(one.may_go for one in self.slices)
+        belongs_to = [one.may_go for one in self.slices if not isinstance(one, Days)]
+        return status in GONE and bool(belongs_to) and all(belongs_to)
 
     def split(self) -> tuple[Partition, ...]:
         """Smaller ones to read instead, where it is refused, to find what exactly is; none where it is one already."""

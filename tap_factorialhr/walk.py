@@ -37,6 +37,9 @@ _Refusal = UnavailableError | RejectedError
 
 _REFUSALS = 100
 """Parts that are refused, after which it is looked whether it is the resource as a whole."""
+_KEPT, _ASKED_AGAIN = 10, 40
+"""Parts that could be read, of which it is looked whether they still can be: so many of the first and of the last are
+kept for it, and so many asked for at the most, with the parts of those that are refused."""
 
 
 class PagesError(FactorialError):
@@ -138,7 +141,7 @@ class PartitionWalk:
         self._is_there = False
         self._was_refused = False
         self._refusals: list[_Refusal] = []
-        self._readable: Partition | None = None
+        self._readable: list[Partition] = []
         self._cut: PagesError | None = None
 
     def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
@@ -192,7 +195,8 @@ class PartitionWalk:
                 yield partition, page, job.is_done
             if job.count.is_short:
                 self.short += job.count
-            self._readable = partition
+            self._readable.append(partition)
+            del self._readable[_KEPT:-_KEPT]
             self._replace(1, ())
         except PaginationError as error:
             raise PagesError(f"{self.stream}: {error}; {self._advice}") from None
@@ -225,22 +229,33 @@ class PartitionWalk:
         refusals, self._refusals = self._refusals, []
         if refusals and not self._is_there:
             raise refusals[-1]
-        if refusals and self._readable:
-            self._ask_again(self._readable)
-        elif refusals[1:]:  # Of one alone, a part had come: it may have gone meanwhile, but not all of them.
+        # Of one alone, a part had come: it may have gone meanwhile, but not all of them.
+        if refusals and (self._readable or refusals[1:]) and not self._is_still_there():
             raise self._lost(refusals[-1])
 
-    def _ask_again(self, readable: Partition) -> None:
+    def _is_still_there(self) -> bool:
+        """Whether any of what could be read still can be; some of it may have gone, a part of a chunk as well."""
+        left = deque(self._readable)
+        for _ in range(_ASKED_AGAIN):
+            if not left:
+                break
+            if self._is_answered(partition := left.popleft()):
+                return True
+            left.extend(partition.split())
+        return False
+
+    def _is_answered(self, partition: Partition) -> bool:
         with self._fetcher.scheduler.changing():
-            self.jobs.appendleft(job := self._job(readable))
+            self.jobs.appendleft(job := self._job(partition, is_split=False))
         try:
             next(iter(job), None)
-        except (UnavailableError, RejectedError) as error:
-            raise self._lost(error) from None
-        except (PaginationError, LargeError):  # It is answered.
-            return
+        except (UnavailableError, RejectedError):
+            return False
+        except (PaginationError, LargeError):
+            return True
         finally:
             self._replace(1, ())
+        return True
 
     def _lost(self, error: _Refusal) -> PagesError:
         return PagesError(f"{self.stream}: {error.status}, after a part of its rows had come; try again")
@@ -260,7 +275,8 @@ class PartitionWalk:
                 self.jobs.popleft().stop()
             self.jobs.extendleft(reversed([self._job(partition) for partition in partitions]))
 
-    def _job(self, partition: Partition) -> _PartitionJob:
+    def _job(self, partition: Partition, *, is_split: bool = True) -> _PartitionJob:
+        """The reading of a partition; one that is not split where it is too slow is tried again instead."""
         fetcher = self._fetcher
         listing = Listing(
             fetcher.page_size,
@@ -271,26 +287,27 @@ class PartitionWalk:
             note=self._note,
         )
         flow = read(listing, by_number=self._by_number and self.stream not in fetcher.ignoring_pages)
-        return _PartitionJob(fetcher.scheduler, flow, partial(self._send, partition), fetcher.page_size, partition)
+        get = partial(self._get, partition, retry_timeouts=not (is_split and partition.can_halve))
+        return _PartitionJob(fetcher.scheduler, flow, partial(self._send, get), fetcher.page_size, partition)
 
-    def _send(self, partition: Partition, request: Request) -> Page:
+    def _send(self, get: Callable[[Params], Page], request: Request) -> Page:
         """Send a request, in any thread, and those for the pages that are to come with its page."""
-        page = last = self._get(partition, request.params)
+        page = last = get(request.params)
         following: list[Page] = []
         while len(following) < request.following and last.meta.has_next_page and last.meta.end_cursor is not None:
             try:
-                last = self._get(partition, CursorPaginator(self._fetcher.page_size).params(last.meta.end_cursor))
+                last = get(CursorPaginator(self._fetcher.page_size).params(last.meta.end_cursor))
             except RejectedError:  # The flow judges what has come.
                 break
             following.append(last)
         return replace(page, following=tuple(following)) if following else page
 
-    def _get(self, partition: Partition, params: Params) -> Page:
+    def _get(self, partition: Partition, params: Params, *, retry_timeouts: bool) -> Page:
         return self._fetcher.client.get(
             self.stream,
             partition.path,
             (*partition.params, *params),
-            retry_timeouts=not partition.can_halve,
+            retry_timeouts=retry_timeouts,
             decode=self.decode,
         )
 

@@ -19,6 +19,7 @@ from tap_factorialhr.walk import PagesError
 from tests.support.partitions import FunctionClient, fetching, ids_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
 PARENTS = Parents(resource="a/parents", parameter="parent[]", field="parent_id", chunk=7)
@@ -43,9 +44,12 @@ def refusals_before_a_look(most: int) -> AbstractContextManager[Any]:
 class Company(FunctionClient):
     """One child of each parent; some parents are refused, and from some request on all of them."""
 
-    def __init__(self, refused: list[int | None], ends_after: int | None, end: int) -> None:
+    def __init__(
+        self, refused: list[int | None], ends_after: int | None, end: int, deleted: Mapping[int, int] | None = None
+    ) -> None:
         super().__init__(lambda _: {})
         self.refused = refused
+        self.deleted = deleted or {}  # Parents, and after how many answers they go.
         self.ends_after = ends_after
         self.end = end
         self.answered = 0
@@ -61,6 +65,8 @@ class Company(FunctionClient):
                 raise STATUS[self.end]
             if status := next(filter(None, (self.refused[key] for key in keys)), None):
                 raise STATUS[status]
+            if any(self.answered >= self.deleted.get(key, self.answered + 1) for key in keys):
+                raise STATUS[404]
             self.answered += 1
         data = [{"id": str(key), "parent_id": str(key)} for key in keys]
         return Page.from_response({"data": data, "meta": {"has_next_page": False}})
@@ -87,6 +93,27 @@ def test_single_ones_are_left_out_and_counted_and_all_others_read(
     counts = Counter(f"HTTP {status}" for status in refused if status)
     assert reading.left_out.gone == {status: counts[status] for status in ("HTTP 404", "HTTP 410") if counts[status]}
     assert reading.left_out.gone + reading.left_out.refused == counts
+
+
+@given(
+    parents,
+    st.tuples(st.integers(1, 7), st.sampled_from([1, 8]), before_a_look),
+    st.dictionaries(st.integers(0, 39), st.integers(0, 30), max_size=9),
+)
+def test_parents_that_are_deleted_meanwhile_are_no_matter_of_access(
+    refused: list[int | None], how: tuple[int, int, int], deleted: dict[int, int]
+) -> None:
+    size, concurrency, most = how
+    refused[:1] = [None] * 12  # Some are there for good, and are read before the others.
+    deleted = {key: after for key, after in deleted.items() if key >= 12}
+    company = Company(refused, None, 403, deleted)
+    with refusals_before_a_look(most), fetching(company, concurrency=concurrency) as fetcher:
+        reading = fetcher.walk("s", "id", chunks(len(refused), size))
+        found = {int(one) for one in ids_of(reading)}
+    there = {key for key, status in enumerate(refused) if status is None}
+    assert there - deleted.keys() <= found <= there
+    missing = len(refused) - len(found)
+    assert sum((reading.left_out.gone + reading.left_out.refused).values()) == missing
 
 
 @given(parents, st.tuples(st.integers(1, 7), st.sampled_from([1, 8]), before_a_look), st.integers(0, 20), statuses)

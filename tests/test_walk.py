@@ -342,6 +342,36 @@ def test_a_value_that_is_refused_has_not_gone(status: str) -> None:
     assert walk.left_out == LeftOut(refused=Counter({status: 1}))
 
 
+@pytest.mark.parametrize("status", ["HTTP 404", "HTTP 410"])
+def test_nor_has_what_is_refused_by_a_value_of_a_parent_but_by_days_of_one_that_may_be(status: str) -> None:
+    parent = ChunkOfParents(PARENTS, ("1",))
+    assert not Partition("a/b", (), (Value("kind", "b", None), parent)).is_gone(status)
+    assert Partition("a/b", (), (Days(WINDOWS, date(2026, 1, 1), date(2026, 1, 2)), parent)).is_gone(status)
+    assert not Partition("a/b", (), (Days(WINDOWS, date(2026, 1, 1), date(2026, 1, 2)),)).is_gone(status)
+
+
+def test_whether_a_window_is_still_there_is_asked_with_patience() -> None:
+    """It is not read in halves where it is too slow, so a time-out is tried again."""
+    patience: list[tuple[str, bool]] = []
+
+    class Client(FunctionClient):
+        def get(self, stream: str, path: str, params: tuple[tuple[str, str], ...], **how: Any) -> Page:
+            patience.append((dict(params)["from"], how["retry_timeouts"]))
+            return super().get(stream, path, params, **how)
+
+    def answer(asked: dict[str, str]) -> Answer:
+        if asked["from"] == "2026-02-01":
+            raise RejectedError("HTTP 422")
+        return page_of(asked, pages=1)
+
+    days = [Days(WINDOWS, date(2026, month, 1), date(2026, month, 15)) for month in (1, 2)]
+    with fetching(Client(answer), concurrency=1) as fetcher:
+        walk = fetcher.walk("s", "id", [Partition("a/b", (("part", "1"),), (one,)) for one in days])
+        assert ids_of(walk)
+    assert patience[0] == ("2026-01-01", False)
+    assert patience[-1] == ("2026-01-01", True)
+
+
 def test_where_it_is_not_answered_whether_access_ended_the_stream_fails() -> None:
     seen: set[str] = set()
 
