@@ -133,6 +133,8 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
             errors.append(f"{where or 'the settings'} {_requirement(error)}")
     # NaN is neither more nor less than any bound.
     errors += [f"{name} must be a number" for name, value in config.items() if value != value]  # noqa: PLR0124
+    if not errors and config.get("flattening_enabled") and config.get("flattening_max_depth", 0) < 1:
+        errors.append("flattening_enabled needs a flattening_max_depth of 1 or more")
     if errors:
         raise ConfigError("; ".join(errors))
 

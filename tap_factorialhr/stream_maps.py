@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 _HELP = "see https://sdk.meltano.com/en/latest/stream_maps.html"
 
 
+def clash(error: Exception) -> ConfigError | None:
+    """What to tell where flattening gives two fields one name; None where it is something else.
+
+    Args:
+        error: What the SDK raised.
+    """
+    what, _, name = str(error).partition(": ")
+    if not isinstance(error, ValueError) or what != "Duplicate column name produced in schema":
+        return None
+    return ConfigError(
+        f"flattening gives two fields the name {name}; raise flattening_max_key_length, or take another "
+        "flattening_separator"
+    )
+
+
 def mistake(error: Exception, config: Mapping[str, Any], catalog: Catalog) -> ConfigError:
     """What to tell where the SDK can make nothing of the stream maps.
 

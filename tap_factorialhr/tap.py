@@ -132,6 +132,8 @@ class TapFactorialHR(Tap):
         try:
             super().setup_mapper()
         except Exception as error:
+            if clash := stream_maps.clash(error):
+                raise clash from None
             if not self.config.get("stream_maps"):
                 raise
             raise stream_maps.mistake(error, self.config, self.catalog) from None

@@ -206,6 +206,24 @@ def test_a_wrong_setting_is_one_line_where_warnings_are_asked_for(tap: TapRunner
     assert "Warning" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("flattening", "told"),
+    [
+        ({}, "flattening_enabled needs a flattening_max_depth of 1 or more"),
+        ({"flattening_max_depth": 0}, "flattening_enabled needs a flattening_max_depth of 1 or more"),
+        ({"flattening_max_depth": -1}, "flattening_enabled needs a flattening_max_depth of 1 or more"),
+        (
+            {"flattening_max_depth": 5, "flattening_max_key_length": 20},
+            "; raise flattening_max_key_length, or take another flattening_separator",
+        ),
+    ],
+)
+def test_flattening_that_cannot_be_is_one_clear_line(tap: TapRunner, flattening: dict[str, int], told: str) -> None:
+    run = tap({"api_key": "key", "base_url": "http://127.0.0.1:9", "flattening_enabled": True, **flattening})
+    assert run.code == 1
+    assert [line.endswith(told) for line in run.stderr.splitlines() if "ERROR" in line] == [True]
+
+
 def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> None:
     maps = {"employees": {"id": "id", "upper": "first_name.upper()", "__filter__": "True", "__else__": None}}
     config = config_for(company, stream_maps=maps)
