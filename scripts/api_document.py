@@ -21,7 +21,7 @@ from scripts.api_facts import DocumentError, facts_of
 from tap_factorialhr.openapi import DOCUMENTS
 
 ADDRESS = "https://api.factorialhr.com/oas/"
-"""Where Factorial serves the document, without a login (API notes, the table of files)."""
+"""Where Factorial serves the document, without a login (API notes)."""
 TIMEOUT = 60
 """Seconds to wait for it."""
 

@@ -49,7 +49,7 @@ def facts_of(raw: object, version: str) -> dict[str, Any]:
 def _check_version(raw: Mapping[str, Any], version: str) -> None:
     versions = {match[1] for path in raw["paths"] if (match := re.match(r"^/api/(\d{4}-\d{2}-\d{2})/", str(path)))}
     if versions and versions != {version}:
-        # An older version that is not supported any more is answered with another one (API notes, "Paths").
+        # One without support is answered with another one (API notes, "Paths and versions").
         raise DocumentError(f"it is of version {', '.join(sorted(versions))}, not of {version}")
 
 

@@ -19,6 +19,7 @@ import requests
 import urllib3
 
 from tap_factorialhr import decoding
+from tap_factorialhr.clock import Clock
 from tap_factorialhr.envelope import EnvelopeError, Page
 from tap_factorialhr.errors import CredentialsError, FactorialError, SessionError
 from tap_factorialhr.http_session import is_untrusted, reason_of, refusal_of_proxy
@@ -41,7 +42,7 @@ logger = logging.getLogger("tap-factorialhr")
 RETRIED = frozenset({408, 425})
 OVERDUE = frozenset({408, 504})
 UNAVAILABLE = frozenset({402, 403, 404, 410})
-"""A product that the company has not bought, or rows that the credentials may not see (API notes, "Errors")."""
+"""A product that is not bought, or rows that the credentials may not see (API notes, "Errors and limits")."""
 GONE = frozenset({"HTTP 404", "HTTP 410"})
 """What an `UnavailableError` says where something is not there (any more)."""
 LARGEST_BODY = 256 * 1024 * 1024
@@ -156,6 +157,7 @@ class Client:
         self._policy = policy
         self._parameters = parameters
         self.throttle = Throttle(concurrency, first_pause=policy.first_wait, longest_pause=policy.longest_wait)
+        self._clock = Clock()
         self._counting = threading.Lock()
         self._large = threading.Lock()
         self.requests: Counter[str] = Counter()
@@ -233,6 +235,7 @@ class Client:
             with self.throttle.slot() as began:
                 sent = time.monotonic()
                 response, body = self._exchange(stream, self._request(path, params), turn)
+                self._clock.compare(response.headers.get("Date"))
                 if response.status_code == requests.codes.too_many_requests:
                     raise self._limited(response, began, sent)
                 self._check_status(stream, path, params, response, body)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +79,31 @@ def test_a_request_without_parameters_has_no_question_mark() -> None:
         get(url)
     assert seen[0].startswith(f"GET /api/{DEFAULT_VERSION}/resources/teams/teams HTTP/1.1\r\n".encode())
     assert b"\r\nUser-Agent: tap-factorialhr/" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("off", "says"),
+    [
+        (timedelta(minutes=50), None),
+        (-timedelta(minutes=50), None),
+        (timedelta(hours=3), "this machine's clock is 3 hours behind the server's; "),
+        (-timedelta(days=1826), "this machine's clock is 1826 days ahead of the server's; "),
+    ],
+)
+def test_a_clock_that_is_wrong_is_told_once(off: timedelta, says: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    date = format_datetime(datetime.now(UTC) + off, usegmt=True)
+    with serving_bytes(answers(whole(200, GOOD, f"Date: {date}"))) as url:
+        client = client_for(url)
+        for _ in range(2):
+            client.get("teams", "teams/teams", ())
+    assert [message.startswith(says or "") for message in caplog.messages] == ([True] if says else [])
+
+
+@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Xyz 99999 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"])
+def test_a_date_that_is_none_says_nothing_of_the_clock(date: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving_bytes(answers(whole(200, GOOD, f"Date: {date}"))) as url:
+        get(url)
+    assert caplog.messages == []
 
 
 REDIRECT = "a redirect, which is not followed so that credentials stay with base_url's host; check base_url"

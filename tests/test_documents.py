@@ -142,6 +142,19 @@ def test_the_modules_of_the_architecture_are_there() -> None:
     assert set(re.findall(r"^  (\w+\.py) ", described, flags=re.MULTILINE)) == modules
 
 
+def test_the_sections_of_the_api_notes_that_code_rests_on_are_there() -> None:
+    sections = re.findall(r"^## (.*)$", (PROJECT / "docs" / "api-notes.md").read_text(), flags=re.MULTILINE)
+    named = {
+        " ".join(section.split())
+        for folder in ("tap_factorialhr", "scripts", "tests")
+        for path in (PROJECT / folder).rglob("*.py")
+        for section in re.findall(r'API notes, (?:section )?"([^"]+)"', path.read_text())
+    }
+    assert len(named) > 5
+    for name in named:
+        assert name in sections
+
+
 def test_imports_do_not_go_round_in_a_circle() -> None:
     assert len(streams_table.arrows()) > len(list((PROJECT / "tap_factorialhr").glob("[a-z]*.py")))
 

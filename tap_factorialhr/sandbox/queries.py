@@ -42,7 +42,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "timeoff/policy_timelines": ("employee_id", "reference_date"),
     "trainings/session_access_memberships": ("session_id",),
 }
-"""Resources that cannot be listed without these (API notes, "Resources that really hang off another")."""
+"""Resources that cannot be listed without these (API notes, "Parameters")."""
 
 ONE_ONLY = {"performance/target_managers": "performance_review_process_ids[]"}
 
