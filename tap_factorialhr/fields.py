@@ -6,8 +6,8 @@ objects, are named with dots (``lines.amount``); a list of plain values has the 
 an entry has been reviewed by nobody: that is for the caller to take strictly.
 
 Classes and references were decided by what the official SDK says of each field in its docstrings; units are there
-only where that, the name (``_in_cents``, ``_minutes``) or the API notes ("Values") say so. Formats: API notes, the table
-of files, and names with one meaning (``created_at``, ``_on``).
+only where that, the name (``_in_cents``, ``_minutes``) or the API notes ("Values") say so. Formats: API notes, the
+table of files, and names with one meaning (``created_at``, ``_on``).
 """
 
 from __future__ import annotations
