@@ -206,6 +206,15 @@ def test_config_test_tells_a_wrong_key(world: World) -> None:
     assert "not-the-key" not in done.stdout + done.stderr
 
 
+def test_a_setting_that_meltano_does_not_know_ends_the_run(world: World, tmp_path: Path) -> None:
+    misspelt = {"TAP_FACTORIALHR_DROP_CLASSE": '["special_category"]'}
+    project = MeltanoProject(tmp_path, world.meltano.settings | misspelt)
+    done = project("run", "tap-factorialhr", "target-jsonl", capture_output=True)
+    assert done.returncode != 0
+    assert "did you mean TAP_FACTORIALHR_DROP_CLASSES?" in done.stdout + done.stderr
+    assert "special_category" not in done.stdout + done.stderr
+
+
 def test_select_lists_every_stream(world: World) -> None:
     listed = world.run("select", "tap-factorialhr", "--list", "--all")
     for field in ("employees.email", "attendance_shifts.clock_in", "timeoff_leaves.deleted_at"):
