@@ -19,7 +19,8 @@ class Bookmark:
 
     Attributes:
         value: The newest change or day that has been read, None where nothing has.
-        first_day: The first day that has been asked for, None where that was not limited or is not known.
+        first_day: The first day that has been asked for, also by a read that did not come to its end; `date.min` where
+            one of those was not limited, None where none was, or nothing is known of it.
         whole_at: When the run began that read the stream whole, from its first day on; None where none did.
         version: The version that rows carry since then, for ACTIVATE_VERSION; None where none was needed.
         ahead: What a state had in place of the value, where that is far in the future; None otherwise.
@@ -69,6 +70,18 @@ class Bookmark:
                 mark.pop(name, None)
             else:
                 mark[name] = value
+
+    def begin(self, mark: MutableMapping[str, Any], first_day: date | None) -> None:
+        """Put the first day that is asked for from now on into the stream's part of the state.
+
+        Rows from there on are in the table from then on, whether the read comes to its end or not.
+
+        Args:
+            mark: What the state has of the stream.
+            first_day: The day, None where it is not limited.
+        """
+        if self.value is None or self.first_day != first_day:
+            mark["first_day"] = (first_day or date.min).isoformat()
 
     def is_due(self, stream: str, days: int, today: date) -> bool:
         """Whether a stream is to be read whole again.

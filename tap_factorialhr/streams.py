@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,6 @@ from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Iterable, Iterator
-    from datetime import date
 
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import StreamMap
@@ -192,7 +191,9 @@ class FactorialStream(Stream):
         A table may hold rows from there on, so a whole read goes back as far, also where ``start_date`` is later now.
         """
         sync, before = self._run.sync, self.bookmark
-        if before.value is None:
+        if before.first_day == date.min:
+            return None
+        if before.value is None and (before.first_day is None or not self._is_whole):
             return sync.start or (sync.today - DEFAULT_HISTORY if self.resource.windows else None)
         if not self._is_whole or before.first_day is None:
             return before.first_day
@@ -278,6 +279,8 @@ class FactorialStream(Stream):
                     self._choose_version()
                     for records in self._shaped_pages():
                         written = self._within_limit(records)
+                        if written and self._is_whole and self._is_refreshed and not self.rows_written:
+                            self.bookmark.begin(self.stream_state, self._first_day)
                         self._write_records(written)
                         counter.increment(len(written))
                         newest = self._newest(newest, written)

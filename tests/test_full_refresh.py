@@ -221,6 +221,37 @@ def test_also_where_the_first_read_did_not_count_as_whole(tap: TapRunner, compan
     assert len(second.records["employees"]) == len(company.company.rows(PATH))
 
 
+@pytest.mark.parametrize("before", [None, "2025-01-01"])
+def test_also_where_the_read_that_went_furthest_back_failed(
+    tap: TapRunner, company: Sandbox, before: str | None
+) -> None:
+    """Its rows are in the table: those of a first run, and those of a whole read with an earlier ``start_date``."""
+    config = config_for(
+        company, full_refresh_days=3, emit_activate_version_messages=True, max_retries=0, page_size=3, concurrency=1
+    )
+    del config["start_date"]
+    catalog, later = tap.catalog("employees"), {**config, "start_date": "2025-01-01"}
+    state: dict[str, Any] = {}
+    if before:
+        state = due_again(tap(later, catalog=catalog).state)
+    company.answer = lambda record: Answer(500) if record.resource == PATH and record.get("page") != "1" else None
+    failed = tap(config, catalog=catalog, state=state)
+    assert failed.code == 1
+    assert failed.records["employees"]
+    assert failed.of_type("ACTIVATE_VERSION") == []
+    company.answer = None
+    company.clear()
+    last = tap(later, catalog=catalog, state=due_again(tap(later, catalog=catalog, state=failed.state).state))
+    assert {one.get("updated_at_gteq") for one in company.requests_for(PATH)} == {None}
+    assert len(last.of_type("ACTIVATE_VERSION")) == 1
+
+
+def due_again(state: dict[str, Any]) -> dict[str, Any]:
+    """The state as it is when a whole read is due."""
+    state["bookmarks"]["employees"]["whole_at"] = "2026-01-01T00:00:00+00:00"
+    return state
+
+
 def one_more(company: Sandbox) -> Answer:
     """All employees, counted as one more."""
     rows = company.company.rows(PATH)
