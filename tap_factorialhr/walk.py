@@ -130,6 +130,8 @@ class PartitionWalk:
         self.jobs: deque[_PartitionJob] = deque()
         self._fetcher = fetcher
         self._key = key
+        # Rows without a key that came before a listing is read again, in parts, would come twice.
+        self._only_once = key is None
         self._by_number = (pagination or fetcher.pagination) == "offset"
         # Where one way of asking is known to be the only one, it is because total and limit count something else.
         self._counts_rows = pagination is None
@@ -186,13 +188,17 @@ class PartitionWalk:
     def _pages(self, job: _PartitionJob) -> Iterator[tuple[Partition, Page, bool]]:
         """The pages of the first of the jobs, which has been taken or replaced when they have come."""
         partition, has_begun = job.partition, False
+        held: list[tuple[Partition, Page, bool]] = []
         try:
             for page in job:
                 self._is_there = has_begun = True
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return
-                yield partition, page, job.is_done
+                held.append((partition, page, job.is_done))
+                if not self._only_once:
+                    yield held.pop()
+            yield from held
             if job.count.is_short:
                 self.short += job.count
             self._readable.append(partition)
@@ -211,7 +217,7 @@ class PartitionWalk:
         if not smaller:
             is_gone = partition.is_gone(error.status)
             # A parent may go while it is read. Otherwise what was there a page ago is no matter of access.
-            if has_begun and isinstance(error, UnavailableError) and not is_gone:
+            if has_begun and not is_gone and (partition.can_be_left_out or isinstance(error, UnavailableError)):
                 self._cut = self._lost(error)
             elif not partition.can_be_left_out:
                 raise error

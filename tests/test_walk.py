@@ -12,6 +12,7 @@ import pytest
 from tap_factorialhr import reading
 from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
 from tap_factorialhr.client import LargeError, RefusedError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.envelope import Page
 from tap_factorialhr.listing import LeftOut
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
@@ -21,7 +22,6 @@ from tests.support.shelf import Shelf
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_factorialhr.envelope import Page
     from tests.support.partitions import Answer, Asked
 
 PARENTS = Parents(resource="a/parents", parameter="parent[]", field="parent_id", chunk=80)
@@ -51,7 +51,7 @@ def refusing_half_way(name: str, value: str, status: str) -> Callable[[dict[str,
 
     def answer(asked: dict[str, str]) -> Answer:
         if asked[name] == value and (asked.get("page") == "2" or "after_id" in asked):
-            raise UnavailableError(status)
+            raise RejectedError(status) if status == "HTTP 400" else UnavailableError(status)
         return page_of(asked, pages=2)
 
     return answer
@@ -225,7 +225,7 @@ def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 402"])
+@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 402", "HTTP 400"])
 def test_a_parent_that_is_refused_half_way_fails_the_stream_when_the_others_have_been_read(
     concurrency: int, status: str
 ) -> None:
@@ -249,7 +249,7 @@ def test_a_parent_that_goes_half_way_is_left_out(status: str, which: str) -> Non
     assert walk.left_out.gone == {status: 1}
 
 
-@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404"])
+@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404", "HTTP 400"])
 def test_a_value_does_not_go_half_way(status: str) -> None:
     answer = refusing_half_way("kind", "b", status)
     values = [Value("kind", one, None) for one in "abc"]
@@ -388,6 +388,41 @@ def test_where_it_is_not_answered_whether_access_ended_the_stream_fails() -> Non
         walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 5)])
         with pytest.raises(RetriableError, match="HTTP 500"):
             ids_of(walk)
+
+
+# What has no key
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["refused", "slow", "ambiguous"])
+def test_rows_without_a_key_come_once_where_a_listing_is_read_again_in_parts(kind: str, concurrency: int) -> None:
+    """A target cannot tell them from those that came before."""
+    days = Days(WINDOWS, date(2026, 1, 1), date(2026, 1, 2))
+    parents = ChunkOfParents(PARENTS, ("1", "2"))
+
+    class Client(FunctionClient):
+        def get(self, stream: str, path: str, params: tuple[tuple[str, str], ...], **how: Any) -> Page:
+            del stream, path, how
+            asked = dict(params)
+            keys = [value for name, value in params if name == PARENTS.parameter]
+            is_whole = len(keys) == 2 and asked["from"] != asked["to"]
+            second = asked.get("page") == "2" or "after_id" in asked
+            if is_whole and second and kind == "refused":
+                raise UnavailableError("HTTP 403")
+            if is_whole and second and kind == "slow":
+                raise SlowError("no answer")
+            dates = ("2026-01-01", "2026-01-02")[asked["from"] > "2026-01-01" : 1 + (asked["to"] > "2026-01-01")]
+            rows: list[dict[str, Any]] = [{"parent_id": key, "day": day} for key in keys for day in dates]
+            if is_whole and second and kind == "ambiguous":
+                rows = [{**row, "parent_id": None} for row in rows]
+            half = len(rows) // 2 if is_whole else len(rows)
+            meta = {"total": len(rows), "limit": half, "has_next_page": is_whole and not second, "end_cursor": "x"}
+            return Page.from_response({"data": rows[half:] if second else rows[:half], "meta": meta})
+
+    with fetching(Client(lambda _: {}), concurrency=concurrency, pagination="cursor") as fetcher:
+        walk = fetcher.walk("s", None, [Partition("a/b", (), (days, parents), filtered=True)])
+        rows = [(row["parent_id"], row["day"]) for _, page, _ in walk for row in page.rows]
+    assert sorted(rows) == [(key, day) for key in "12" for day in ("2026-01-01", "2026-01-02")]
 
 
 # Listings of many pages
