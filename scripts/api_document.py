@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         raw = _read(options.file) if options.file else _fetch(options.version, options.address)
         facts = facts_of(raw, options.version)
-        before = newest_until(options.version, options.into)
+        before = newest_until(options.compare or options.version, options.into)
         told = compare(json.loads(before.read_text()), facts)
     except DocumentError as error:
         print(f"The API document was not brought in: {error}", file=sys.stderr)
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--file", type=Path, help="the document, where it has been fetched by other means")
     parser.add_argument("--address", default=ADDRESS, help="where to fetch it")
     parser.add_argument("--into", type=Path, default=DOCUMENTS, help="the folder of the documents")
+    parser.add_argument("--compare", type=_version, help="the version to compare it with, or the newest before that")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     return parser
 

@@ -52,8 +52,9 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
         name = variable.removeprefix(prefix).lower()
         if not variable.startswith(prefix) or name.startswith("_") or name in _NOT_SETTINGS:
             continue
-        if name not in properties:
-            raise ConfigError(f"unknown setting: {variable}, in the environment; see the README for those there are")
+        if not _is_variable(variable.removeprefix(prefix), properties):
+            hint = f"did you mean {prefix}{meant}?" if (meant := _meant(name, properties)) else "see the README"
+            raise ConfigError(f"unknown setting: {variable}, in the environment; {hint}")
         if problem := _problem_of(value, properties[name].get("type", ())):
             raise ConfigError(f"{variable}, in the environment, must be {problem}")
 
@@ -61,7 +62,8 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
 def check_names_for_meltano(properties: Mapping[str, Any], prefix: str) -> None:
     """See that no setting in the environment is misspelt where Meltano hands settings over: it ignores such.
 
-    A name that is like that of a setting is taken for a misspelt one, any other is told.
+    A name that is like that of a setting is taken for a misspelt one. Any other is told, but for those of Meltano's own
+    and of plugins that inherit from this one, whose name stands before that of the setting.
 
     Args:
         properties: The declared settings.
@@ -72,23 +74,40 @@ def check_names_for_meltano(properties: Mapping[str, Any], prefix: str) -> None:
     """
     if _MELTANO not in os.environ:
         return
+    own = re.sub(r"\W", "_", os.environ[_MELTANO]).upper() + "_"  # Of a plugin that inherits, not ours.
     for variable in os.environ:
-        name = variable.removeprefix(prefix).lower()
-        # A plugin that inherits from this one has its own name before that of the setting.
-        names = [name, *(name[match.end() :] for match in re.finditer("_", name))]
-        if not variable.startswith(prefix) or any(_is_for_meltano(one, properties) for one in names):
+        begin = next((one for one in (own, prefix) if variable.startswith(one)), None)
+        if begin is None or _is_variable(name := variable.removeprefix(begin), properties):
             continue
-        if close := get_close_matches(name, properties, n=1, cutoff=0.8):
-            raise ConfigError(
-                f"unknown setting: {variable}, in the environment; did you mean {prefix}{close[0].upper()}?"
-            )
-        logger.warning("%s, in the environment, is no setting of the tap", variable)
+        if meant := _meant(name, properties):
+            raise ConfigError(f"unknown setting: {variable}, in the environment; did you mean {begin}{meant}?")
+        if not _is_of_meltano(name, properties):
+            logger.warning("%s, in the environment, is no setting of the tap", variable)
 
 
-def _is_for_meltano(name: str, properties: Mapping[str, Any]) -> bool:
-    """Whether Meltano knows a variable: for a setting, for a member of one, or for one of its own."""
-    objects = [one for one, declared in properties.items() if "object" in declared.get("type", ())]
-    return name in properties or name in _NOT_SETTINGS or name.startswith(("_", *(f"{one}_" for one in objects)))
+def _is_variable(name: str, properties: Mapping[str, Any]) -> bool:
+    """Whether a variable of that name is a setting's, or another one that is known; they are in capitals."""
+    return name.isupper() and (name.lower() in properties or name.lower() in _NOT_SETTINGS)
+
+
+def _is_of_meltano(name: str, properties: Mapping[str, Any]) -> bool:
+    """Whether it is one of Meltano's own, one for a member of a setting, or one of a plugin that inherits."""
+    objects = tuple(f"{one.upper()}_" for one, declared in properties.items() if "object" in declared.get("type", ()))
+    names = [name, *(name[match.end() :] for match in re.finditer("_", name))]
+    return any(one.startswith(("_", *objects)) or _is_variable(one, properties) for one in names)
+
+
+def _meant(name: str, properties: Mapping[str, Any]) -> str | None:
+    """The setting that the name of a variable is a misspelling of, in capitals; None where it is like none."""
+    settings = {one.replace("_", ""): one for one in properties}
+    plain = name.replace("_", "").lower()
+    if plain in settings:
+        return settings[plain].upper()
+    # A setting with something behind it is a name of its own, such as that of a variable that a setting refers to.
+    is_longer = any(name.lower().startswith(f"{one}_") for one in properties)
+    if is_longer or _is_of_meltano(name, properties):
+        return None
+    return next((one.upper() for one in get_close_matches(name.lower(), properties, n=1, cutoff=0.8)), None)
 
 
 def _problem_of(value: str, kinds: Sequence[str]) -> str | None:
@@ -133,8 +152,8 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
             errors.append(f"{where or 'the settings'} {_requirement(error)}")
     # NaN is neither more nor less than any bound.
     errors += [f"{name} must be a number" for name, value in config.items() if value != value]  # noqa: PLR0124
-    if not errors and config.get("flattening_enabled") and config.get("flattening_max_depth", 0) < 1:
-        errors.append("flattening_enabled needs a flattening_max_depth of 1 or more")
+    if not errors and config.get("flattening_enabled") and config.get("flattening_max_depth", -1) < 0:
+        errors.append("flattening_enabled needs a flattening_max_depth of 0 or more")
     if errors:
         raise ConfigError("; ".join(errors))
 

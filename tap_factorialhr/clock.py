@@ -29,14 +29,21 @@ class Clock:
         if not date or not self._compared.acquire(blocking=False):
             return
         try:
-            ahead = datetime.now(UTC) - parsedate_to_datetime(date).astimezone(UTC)
+            given = parsedate_to_datetime(date)
+            ahead = datetime.now(UTC) - (given if given.tzinfo else given.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             return
         if abs(ahead) > TOLERANCE:
-            hours = round(abs(ahead) / timedelta(hours=1))
             logger.warning(
                 "this machine's clock is %s %s the server's; which days are read and where bookmarks end follows it: "
                 "set it right before the next run",
-                f"{hours} hours" if hours < 48 else f"{hours // 24} days",  # noqa: PLR2004 (two days)
+                _in_words(abs(ahead)),
                 "ahead of" if ahead > timedelta(0) else "behind",
             )
+
+
+def _in_words(difference: timedelta) -> str:
+    """A difference of more than an hour, in the unit of which there are two or more."""
+    units = {"days": timedelta(days=1), "hours": timedelta(hours=1), "minutes": timedelta(minutes=1)}
+    name, unit = next((name, unit) for name, unit in units.items() if difference >= 2 * unit)
+    return f"{difference // unit} {name}"

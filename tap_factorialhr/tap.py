@@ -31,7 +31,6 @@ from tap_factorialhr.settings import CONFIG_SCHEMA
 from tap_factorialhr.streams import FactorialStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import FrameType
 
     import click
@@ -218,7 +217,9 @@ class TapFactorialHR(Tap):
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:
-            raise ConfigError(f"{_unreadable(value)}: {error.strerror or 'no such file'}") from None
+            path = error.filename or next((one for one in value if one != "ENV" and not Path(one).exists()), "")
+            reason = error.strerror or "no such file"
+            raise ConfigError(f"the file of --config, {path}, cannot be read: {reason}") from None
         except (ValueError, RecursionError):
             raise ConfigError("the file of --config is not JSON; check that it is whole") from None
         except TypeError:
@@ -345,9 +346,3 @@ class TapFactorialHR(Tap):
         bookmarks = checks.bookmarks_given(state)
         checks.check_bookmarks(bookmarks, {name: stream.replication_key for name, stream in self.streams.items()})
         super().load_state({"bookmarks": bookmarks})
-
-
-def _unreadable(names: Iterable[str]) -> str:
-    """Which of the files of ``--config`` it is that cannot be read."""
-    path = next((name for name in names if name != "ENV" and not os.access(name, os.R_OK)), "")
-    return f"the file of --config, {path}, cannot be read" if path else "the file of --config cannot be read"

@@ -157,6 +157,14 @@ def test_a_document_that_was_amended_is_compared_with_itself(
     assert "budget_in_cents" in (folder / f"{same}.json").read_text()
 
 
+def test_what_is_to_be_decided_can_be_asked_for_again(bring_in: Any, document: dict[str, Any]) -> None:
+    row(document, "teams/teams")["properties"]["budget_in_cents"] = {"type": "integer"}
+    _, first = bring_in(document)
+    assert "without a privacy class: `budget_in_cents`" in first
+    _, again = bring_in(document, "--compare", openapi.DEFAULT_VERSION)
+    assert again == first
+
+
 def test_no_sentence_comes_in(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
     document["info"]["description"] = SENTENCE
     operation = listing(document, "employees/employees")

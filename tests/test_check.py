@@ -218,7 +218,9 @@ def test_what_there_is_to_say_of_a_version(version: str, today: date, words: str
 )
 def test_a_run_says_it_once(tap: TapRunner, server: Sandbox, version: str, words: str) -> None:
     config = config_for(server, api_version=version)
-    run = tap(config, catalog=tap.catalog("locations", "posts"))
+    catalog = tap.catalog("locations", "posts")
+    catalog["streams"] = [one for one in catalog["streams"] if one["tap_stream_id"] in {"locations", "posts"}]
+    run = tap(config, catalog=catalog)
     assert run.code == 0, run.stderr
     warnings = [line for line in run.stderr.splitlines() if "api_version" in line]
     assert len(warnings) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -86,8 +87,9 @@ def test_a_request_without_parameters_has_no_question_mark() -> None:
     [
         (timedelta(minutes=50), None),
         (-timedelta(minutes=50), None),
-        (timedelta(hours=3), "this machine's clock is 3 hours behind the server's; "),
-        (-timedelta(days=1826), "this machine's clock is 1826 days ahead of the server's; "),
+        (timedelta(minutes=70.5), "this machine's clock is 70 minutes behind the server's; "),
+        (timedelta(hours=3.5), "this machine's clock is 3 hours behind the server's; "),
+        (-timedelta(days=1826.5), "this machine's clock is 1826 days ahead of the server's; "),
     ],
 )
 def test_a_clock_that_is_wrong_is_told_once(off: timedelta, says: str | None, caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +101,21 @@ def test_a_clock_that_is_wrong_is_told_once(off: timedelta, says: str | None, ca
     assert [message.startswith(says or "") for message in caplog.messages] == ([True] if says else [])
 
 
-@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Xyz 99999 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 -2359"])
+@pytest.mark.parametrize("form", ["%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S -0000", "%a, %d %b %Y %H:%M:%S"])
+def test_a_date_without_a_zone_is_in_utc(
+    form: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the zone of this machine is (HTTP, RFC 9110, section 5.6.7)."""
+    monkeypatch.setenv("TZ", "America/Los_Angeles")
+    time.tzset()
+    with serving_bytes(answers(whole(200, GOOD, f"Date: {datetime.now(UTC).strftime(form)}"))) as url:
+        get(url)
+    monkeypatch.undo()
+    time.tzset()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Xyz 99999 00:00:00 GMT"])
 def test_a_date_that_is_none_says_nothing_of_the_clock(date: str, caplog: pytest.LogCaptureFixture) -> None:
     with serving_bytes(answers(whole(200, GOOD, f"Date: {date}"))) as url:
         get(url)

@@ -12,6 +12,7 @@ import pytest
 
 from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
+from tests.support import numbers
 from tests.support.tap import Run, TapRunner, config_for
 from tests.test_sync import stream_name
 
@@ -27,8 +28,8 @@ CHANGED_SINCE = {
 }
 
 
-def test_nineteen_resources_take_a_changed_since_filter_that_can_be_trusted() -> None:
-    assert len(CHANGED_SINCE) == 19
+def test_so_many_resources_take_a_changed_since_filter_that_can_be_trusted() -> None:
+    assert len(CHANGED_SINCE) == numbers.CHANGED_SINCE
 
 
 def test_a_second_run_asks_for_changes_only(tap: TapRunner, figure: Figure) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr.__main__ import run as main
+from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.tap import TapRunner, config_for
 
@@ -36,7 +37,9 @@ def company() -> Iterator[Sandbox]:
         ("STREAM_MAPS=[1]", "must be a JSON object"),
         ("PAGE_SIZE=ten", "must be a whole number"),
         ("PAGE_SIZE=--5", "must be a whole number"),
-        ("PAGESIZE=10", "unknown setting"),
+        ("PAGESIZE=10", "did you mean TAP_FACTORIALHR_PAGE_SIZE?"),
+        ("Page_Size=10", "did you mean TAP_FACTORIALHR_PAGE_SIZE?"),
+        ("WHATEVER=10", "see the README"),
     ],
 )
 @pytest.mark.parametrize("in_file", [False, True])
@@ -83,6 +86,10 @@ MELTANOS = {
         ("START_DAT", "START_DATE"),
         ("HASHKEY", "HASH_KEY"),
         ("FLATENING_ENABLED", "FLATTENING_ENABLED"),
+        ("DROP__CLASSES", "DROP_CLASSES"),
+        ("_DROP_CLASSES", "DROP_CLASSES"),
+        ("drop_classes", "DROP_CLASSES"),
+        ("HASH_ClASSES", "HASH_CLASSES"),
     ],
 )
 def test_a_misspelt_setting_that_meltano_ignores_ends_the_run(
@@ -94,6 +101,34 @@ def test_a_misspelt_setting_that_meltano_ignores_ends_the_run(
     last = caplog.records[-1].getMessage()
     assert last.endswith(f"unknown setting: {PREFIX}{name}, in the environment; did you mean {PREFIX}{meant}?")
     assert "some value" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("plugin", "prefix"),
+    [("tap-factorialhr-eu", "TAP_FACTORIALHR_EU_"), ("tap-factorialhr--eu", "TAP_FACTORIALHR__EU_"), ("hr", "HR_")],
+)
+def test_of_a_plugin_that_inherits_its_own_name_is_in_the_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, plugin: str, prefix: str
+) -> None:
+    (tmp_path / "config.json").write_text('{"api_key": "key"}')
+    monkeypatch.setattr(
+        os, "environ", {**os.environ, **MELTANOS, "MELTANO_EXTRACTOR_NAME": plugin, f"{prefix}DROP_CLASESS": "x"}
+    )
+    assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 1
+    assert caplog.records[-1].getMessage().endswith(f"did you mean {prefix}DROP_CLASSES?")
+
+
+@pytest.mark.parametrize(
+    "name", ["API_KEY_EU", "API_KEY_2", "CLIENT_SECRET_OLD", "TOKEN_DATABASE_HOST", "START_DATE_X"]
+)
+def test_a_variable_that_a_setting_refers_to_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """In Meltano: ``api_key: $TAP_FACTORIALHR_API_KEY_EU``."""
+    (tmp_path / "config.json").write_text('{"api_key": "key"}')
+    monkeypatch.setattr(os, "environ", {**os.environ, **MELTANOS, f"{PREFIX}{name}": "some value"})
+    assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
+    assert f"{PREFIX}{name}, in the environment, is no setting" in caplog.text
 
 
 def test_what_meltano_itself_puts_into_the_environment_is_no_news(
@@ -209,9 +244,8 @@ def test_a_wrong_setting_is_one_line_where_warnings_are_asked_for(tap: TapRunner
 @pytest.mark.parametrize(
     ("flattening", "told"),
     [
-        ({}, "flattening_enabled needs a flattening_max_depth of 1 or more"),
-        ({"flattening_max_depth": 0}, "flattening_enabled needs a flattening_max_depth of 1 or more"),
-        ({"flattening_max_depth": -1}, "flattening_enabled needs a flattening_max_depth of 1 or more"),
+        ({}, "flattening_enabled needs a flattening_max_depth of 0 or more"),
+        ({"flattening_max_depth": -1}, "flattening_enabled needs a flattening_max_depth of 0 or more"),
         (
             {"flattening_max_depth": 5, "flattening_max_key_length": 20},
             "; raise flattening_max_key_length, or take another flattening_separator",
@@ -236,7 +270,7 @@ def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> N
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
     [
-        ("api_version", "latest", "api_version must look like 2026-10-01"),
+        ("api_version", "latest", f"api_version must look like {DEFAULT_VERSION}"),
         ("api_version", "2026-13-45", "api_version is no date; it looks like 2026-10-01"),
         ("ca_bundle", "/", "ca_bundle is a folder; name the file with the certificates"),
         ("ca_bundle", os.devnull, "ca_bundle: the file holds no certificates that can be read (PEM)"),
@@ -262,12 +296,13 @@ def test_what_is_named_twice_is_read_once(tap: TapRunner, company: Sandbox) -> N
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.parametrize(("wrong", "why"), [("elsewhere.json", "no such file"), ("folder", "Is a directory")])
 @pytest.mark.parametrize("command", [(), ("check",)])
-def test_a_file_of_settings_that_is_not_there_is_named(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, command: tuple[str, ...]
+def test_a_file_of_settings_that_cannot_be_read_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, command: tuple[str, ...], wrong: str, why: str
 ) -> None:
     (tmp_path / "there.json").write_text("{}")
-    files = [f"--config={tmp_path / name}" for name in ("there.json", "elsewhere.json")]
+    (tmp_path / "folder").mkdir()
+    files = [f"--config={tmp_path / name}" for name in ("there.json", wrong, "nowhere.json")]
     assert main([*command, *files]) == 1
-    said = caplog.records[-1].getMessage()
-    assert said.startswith(f"the file of --config, {tmp_path / 'elsewhere.json'}, cannot be read: ")
+    assert caplog.records[-1].getMessage() == f"the file of --config, {tmp_path / wrong}, cannot be read: {why}"
