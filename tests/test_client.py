@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -80,6 +81,41 @@ def test_a_request_without_parameters_has_no_question_mark() -> None:
         get(url)
     assert seen[0].startswith(f"GET /api/{DEFAULT_VERSION}/resources/teams/teams HTTP/1.1\r\n".encode())
     assert b"\r\nUser-Agent: tap-factorialhr/" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_answered", "requests"),
+    [
+        ((whole(200, GOOD),), True, 1),
+        ((whole(403),), True, 1),
+        ((whole(400),), True, 1),
+        ((whole(503, b"", "Retry-After: 0"), whole(404)), True, 2),
+        ((whole(503, b"", "Retry-After: 0"),), False, 2),
+        ((b"",), False, 2),
+    ],
+)
+def test_whether_a_server_answers_at_all(given: tuple[bytes, ...], is_answered: bool, requests: int) -> None:
+    seen: list[bytes] = []
+    with serving_bytes(answers(*given), seen) as url:
+        client = client_for(url, policy=RetryPolicy(retries=1, first_wait=0.01))
+        assert client.is_answered("whose", "api_public/credentials") == is_answered
+        assert client.requests == {"whose": requests}
+    assert {line.partition(b"\r\n")[0] for line in seen} == {
+        f"GET /api/{DEFAULT_VERSION}/resources/api_public/credentials HTTP/1.1".encode()
+    }
+
+
+def test_of_a_server_that_keeps_one_waiting_it_is_not_asked_again() -> None:
+    released = threading.Event()
+
+    def wait(_: socket.socket) -> None:
+        released.wait(30)
+
+    with serving_bytes(wait) as url:
+        client = client_for(url, timeout=0.2, policy=RetryPolicy(retries=3, first_wait=0.01))
+        assert not client.is_answered("whose", "api_public/credentials")
+        assert client.requests == {"whose": 1}
+        released.set()
 
 
 @pytest.mark.parametrize(

@@ -272,3 +272,19 @@ def test_what_goes_wrong_in_a_thread_is_raised_where_its_page_would_be_taken() -
         assert [page.rows[0]["id"] for _, page, _ in (next(taken), next(taken))] == ["1", "2"]  # type: ignore[index]
         with pytest.raises(ZeroDivisionError):
             next(taken)
+
+
+def test_what_is_called_beside_the_reading_can_be_ended_by_a_signal() -> None:
+    released, ends = threading.Event(), False
+
+    def check() -> None:
+        if ends:
+            raise KeyboardInterrupt
+
+    scheduler = Scheduler(1, check)
+    assert scheduler.call(lambda: 5) == 5
+    ends = True
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.call(lambda: released.wait(30))
+    released.set()
+    scheduler.close()

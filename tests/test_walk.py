@@ -13,7 +13,7 @@ from tap_factorialhr import reading
 from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
 from tap_factorialhr.client import LargeError, RefusedError, RejectedError, RetriableError, SlowError, UnavailableError
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.listing import LeftOut
+from tap_factorialhr.listing import LeftOut, RowCount
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
 from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, partition
@@ -388,6 +388,20 @@ def test_where_it_is_not_answered_whether_access_ended_the_stream_fails() -> Non
         walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 5)])
         with pytest.raises(RetriableError, match="HTTP 500"):
             ids_of(walk)
+
+
+def test_what_is_left_out_adds_up_and_is_told() -> None:
+    one, other = LeftOut(), LeftOut()
+    assert (bool(one), str(one)) == (False, "")
+    one.add("HTTP 404", is_gone=True)
+    assert (bool(one), bool(other + one), str(one)) == (True, True, "1 times HTTP 404")
+    for _ in range(2):
+        other.add("HTTP 403", is_gone=False)
+    other.add("HTTP 404", is_gone=False)
+    both = one + other
+    assert (both.gone, both.refused) == ({"HTTP 404": 1}, {"HTTP 403": 2, "HTTP 404": 1})
+    assert (bool(other), str(both)) == (True, "2 times HTTP 404, 2 times HTTP 403")
+    assert RowCount(3, 5) + RowCount(4, 7) == RowCount(7, 12)
 
 
 # What has no key
