@@ -12,6 +12,7 @@ import pytest
 from tap_factorialhr import reading
 from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
 from tap_factorialhr.client import LargeError, RefusedError, RejectedError, RetriableError, SlowError, UnavailableError
+from tap_factorialhr.consistency import PaginationError
 from tap_factorialhr.envelope import Page
 from tap_factorialhr.listing import LeftOut, RowCount
 from tap_factorialhr.partitions import Partition
@@ -186,6 +187,12 @@ def test_where_all_are_refused_it_is_the_resource_and_a_hundred_are_enough_to_kn
     assert len(client.asked) == 100
 
 
+@pytest.mark.parametrize("error", [UnavailableError("HTTP 404"), RejectedError("HTTP 422")])
+def test_also_where_there_is_but_one(error: Exception) -> None:
+    with fetching(Refusing(1, error=error), concurrency=1) as fetcher, pytest.raises(type(error)):
+        ids_of(fetcher.walk("s", "id", [chunk(1, 1)]))
+
+
 def test_a_hundred_that_are_refused_after_one_that_was_not_say_nothing_of_the_resource() -> None:
     client = Refusing(*range(1, 300))
     with fetching(client, concurrency=8) as fetcher:
@@ -312,6 +319,12 @@ def test_access_that_ends_within_the_first_parent_fails_the_stream(status: str) 
         walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
         with pytest.raises(PagesError, match=LOST):
             ids_of(walk)
+
+
+@pytest.mark.parametrize("again", [LargeError("too large"), PaginationError("nowhere")])
+def test_an_answer_that_cannot_be_used_is_one(again: Exception) -> None:
+    with fetching(ending(5, REFUSED, again), concurrency=1) as fetcher:
+        assert ids_of(fetcher.walk("s", "id", [of_parent(one) for one in range(1, 9)]))
 
 
 @pytest.mark.parametrize("again", [None, GONE])
