@@ -19,11 +19,12 @@ class Bookmark:
 
     Attributes:
         value: The newest change or day that has been read, None where nothing has.
-        first_day: The first day that has been asked for, also by a read that did not come to its end; `date.min` where
-            one of those was not limited, None where none was, or nothing is known of it.
+        first_day: The first day that has been read, None where that was not limited or is not known.
         whole_at: When the run began that read the stream whole, from its first day on; None where none did.
         version: The version that rows carry since then, for ACTIVATE_VERSION; None where none was needed.
         ahead: What a state had in place of the value, where that is far in the future; None otherwise.
+        begun_from: The first day that whole reads asked for which did not come to their end: the table may have rows
+            from there on; `date.min` where one was not limited, None where there was none.
     """
 
     value: str | None = None
@@ -31,6 +32,7 @@ class Bookmark:
     whole_at: datetime | None = None
     version: int | None = None
     ahead: str | None = None
+    begun_from: date | None = None
 
     @classmethod
     def of(cls, mark: Mapping[str, Any], replication_key: str | None, latest: datetime) -> Bookmark:
@@ -44,7 +46,8 @@ class Bookmark:
         """
         if mark.get("replication_key") not in (None, replication_key):
             return cls()
-        value, first_day, whole_at = (mark.get(name) for name in ("replication_key_value", "first_day", "whole_at"))
+        value, whole_at = mark.get("replication_key_value"), mark.get("whole_at")
+        first_day, begun_from = mark.get("first_day"), mark.get("begun_from")
         given = None if value is None else in_utc(str(value))
         # Days and clocks that differ are no news.
         is_ahead = given is not None and given > as_text(latest + timedelta(days=1))
@@ -52,6 +55,7 @@ class Bookmark:
             value=None if given is None else min(given, as_text(latest)),
             ahead=given if is_ahead else None,
             first_day=as_day(first_day) if first_day else None,
+            begun_from=as_day(begun_from) if begun_from else None,
             whole_at=datetime.fromisoformat(in_utc(whole_at)) if whole_at else None,
             version=mark.get("version"),
         )
@@ -62,6 +66,7 @@ class Bookmark:
             "replication_key": replication_key,
             "replication_key_value": self.value,
             "first_day": self.first_day.isoformat() if self.first_day else None,
+            "begun_from": self.begun_from.isoformat() if self.begun_from else None,
             "whole_at": as_text(self.whole_at.astimezone(UTC)) if self.whole_at else None,
             "version": self.version,
         }
@@ -71,17 +76,28 @@ class Bookmark:
             else:
                 mark[name] = value
 
-    def begin(self, mark: MutableMapping[str, Any], first_day: date | None) -> None:
-        """Put the first day that is asked for from now on into the stream's part of the state.
-
-        Rows from there on are in the table from then on, whether the read comes to its end or not.
+    def whole_from(self, first_day: date | None) -> date | None:
+        """Where a whole read has to begin so that all rows that the table may have are among it.
 
         Args:
-            mark: What the state has of the stream.
+            first_day: The day that it would begin at otherwise, None where it is not limited.
+        """
+        if self.begun_from is None:
+            return first_day
+        return min(first_day, self.begun_from) if first_day and self.begun_from != date.min else None
+
+    def begin(self, mark: MutableMapping[str, Any], replication_key: str | None, first_day: date | None) -> None:
+        """Put the first day that a whole read asks for into the stream's part of the state, before its first row.
+
+        Args:
+            mark: What the state has of the stream; what it has by another key is of no use, and goes.
+            replication_key: The field that the stream's bookmarks are taken from.
             first_day: The day, None where it is not limited.
         """
+        if mark.get("replication_key") not in (None, replication_key):
+            mark.clear()
         if self.value is None or self.first_day != first_day:
-            mark["first_day"] = (first_day or date.min).isoformat()
+            mark["begun_from"] = (first_day or date.min).isoformat()
 
     def is_due(self, stream: str, days: int, today: date) -> bool:
         """Whether a stream is to be read whole again.

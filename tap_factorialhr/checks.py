@@ -50,7 +50,8 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
     """
     for variable, value in os.environ.items():
         name = variable.removeprefix(prefix).lower()
-        if not variable.startswith(prefix) or name.startswith("_") or name in _NOT_SETTINGS:
+        is_meltanos = name.startswith("_") and not _meant(name, properties)
+        if not variable.startswith(prefix) or is_meltanos or name in _NOT_SETTINGS:
             continue
         if not _is_variable(variable.removeprefix(prefix), properties):
             hint = f"did you mean {prefix}{meant}?" if (meant := _meant(name, properties)) else "see the README"
@@ -104,7 +105,7 @@ def _meant(name: str, properties: Mapping[str, Any]) -> str | None:
     if plain in settings:
         return settings[plain].upper()
     # A setting with something behind it is a name of its own, such as that of a variable that a setting refers to.
-    is_longer = any(name.lower().startswith(f"{one}_") for one in properties)
+    is_longer = any(re.match(rf"{one}[_\d]", name.lower()) for one in properties)
     if is_longer or _is_of_meltano(name, properties):
         return None
     return next((one.upper() for one in get_close_matches(name.lower(), properties, n=1, cutoff=0.8)), None)
@@ -334,7 +335,7 @@ def check_bookmarks(bookmarks: Mapping[str, Mapping[str, Any]], replication_keys
         is_own = stream in replication_keys and mark.get("replication_key") in (None, replication_keys[stream])
         if not is_own:
             continue
-        for name in ("replication_key_value", "first_day", "whole_at"):
+        for name in ("replication_key_value", "first_day", "begun_from", "whole_at"):
             if mark.get(name) is not None and _day(mark[name]) is None:
                 raise ConfigError(f"the state's {name} of {stream} is no date; correct or remove it")
         if not isinstance(version := mark.get("version", 0), int) or version < 0:

@@ -191,13 +191,12 @@ class FactorialStream(Stream):
         A table may hold rows from there on, so a whole read goes back as far, also where ``start_date`` is later now.
         """
         sync, before = self._run.sync, self.bookmark
-        if before.first_day == date.min:
-            return None
-        if before.value is None and (before.first_day is None or not self._is_whole):
-            return sync.start or (sync.today - DEFAULT_HISTORY if self.resource.windows else None)
-        if not self._is_whole or before.first_day is None:
-            return before.first_day
-        return min(sync.start, before.first_day) if sync.start else None
+        first_day = before.first_day
+        if before.value is None:
+            first_day = sync.start or (sync.today - DEFAULT_HISTORY if self.resource.windows else None)
+        elif self._is_whole and first_day is not None:
+            first_day = min(sync.start, first_day) if sync.start else None
+        return before.whole_from(first_day) if self._is_whole and self._is_refreshed else first_day
 
     @property
     def older_is_not_read(self) -> bool:
@@ -279,8 +278,8 @@ class FactorialStream(Stream):
                     self._choose_version()
                     for records in self._shaped_pages():
                         written = self._within_limit(records)
-                        if written and self._is_whole and self._is_refreshed and not self.rows_written:
-                            self.bookmark.begin(self.stream_state, self._first_day)
+                        if written and not self.rows_written:
+                            self._note_beginning()
                         self._write_records(written)
                         counter.increment(len(written))
                         newest = self._newest(newest, written)
@@ -318,6 +317,17 @@ class FactorialStream(Stream):
         if self._is_refreshed and self.emit_activate_version_messages:
             started = int(self._run.started_at.timestamp())
             self._stream_version = started if self._is_whole else self.bookmark.version
+
+    def _note_beginning(self) -> None:
+        """Before the first row of a whole read, for the next one: also where the run is killed."""
+        if self._is_whole and self._may_drop:
+            self.bookmark.begin(self.stream_state, self.replication_key, self._first_day)
+            self._run.write_state()
+
+    @property
+    def _may_drop(self) -> bool:
+        """Whether a run may let rows that have gone leave the table, this one or a later one."""
+        return self.emit_activate_version_messages or self._is_refreshed
 
     @property
     def _is_refreshed(self) -> bool:
@@ -459,7 +469,9 @@ class FactorialStream(Stream):
         whole_at, version = self.bookmark.whole_at, self.bookmark.version
         if self._is_whole and not self._short:
             whole_at, version = self._run.started_at, self._stream_version
-        Bookmark(value, self._first_day, whole_at, version).write(self.stream_state, self.replication_key)
+        begun_from = None if self._is_whole and self._is_refreshed else self.bookmark.begun_from
+        bookmark = Bookmark(value, self._first_day, whole_at, version, begun_from=begun_from)
+        bookmark.write(self.stream_state, self.replication_key)
 
     def _within_limit(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         limit = self.ABORT_AT_RECORD_COUNT

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
 from tests.support.tap import TapRunner, config_for
@@ -227,3 +228,10 @@ def test_a_run_without_changes_is_no_news(tap: TapRunner, company: Sandbox) -> N
     assert not second.records
     assert second.state["bookmarks"] == first.state["bookmarks"]
     assert "WARNING" not in second.stderr
+
+
+def test_where_a_whole_read_begins_takes_the_place_of_a_bookmark_by_another_key() -> None:
+    mark: dict[str, Any] = {"replication_key": "id", "replication_key_value": "5"}
+    Bookmark().begin(mark, "updated_at", None)
+    assert mark == {"begun_from": "0001-01-01"}
+    assert Bookmark.of(mark, "updated_at", datetime(2026, 1, 1, tzinfo=UTC)).begun_from == date.min

@@ -246,6 +246,52 @@ def test_also_where_the_read_that_went_furthest_back_failed(
     assert len(last.of_type("ACTIVATE_VERSION")) == 1
 
 
+@pytest.mark.parametrize("days", [3, None])
+def test_also_where_full_refresh_days_came_later(tap: TapRunner, company: Sandbox, days: int | None) -> None:
+    """What a failed run asked from is for whole reads alone: ``start_date`` counts in all others."""
+    config = config_for(
+        company, full_refresh_days=days, emit_activate_version_messages=True, max_retries=0, page_size=3, concurrency=1
+    )
+    del config["start_date"]
+    config = {name: value for name, value in config.items() if value is not None}
+    catalog = tap.catalog("employees")
+    company.answer = lambda record: Answer(500) if record.resource == PATH and record.get("page") != "1" else None
+    failed = tap(config, catalog=catalog)
+    assert failed.state["bookmarks"]["employees"] == {"begun_from": "0001-01-01"}
+    assert [one["type"] for one in failed.messages][:3] == ["SCHEMA", "STATE", "RECORD"]  # Also where it is killed.
+    company.answer = None
+    company.clear()
+    later = {**config, "start_date": "2025-01-01"}
+    later.pop("full_refresh_days", None)
+    without = tap(later, catalog=catalog, state=failed.state)
+    assert without.of_type("ACTIVATE_VERSION") == []
+    assert {one.get("updated_at_gteq") for one in company.requests_for(PATH)} == {"2025-01-01"}
+    assert without.state["bookmarks"]["employees"]["begun_from"] == "0001-01-01"
+    company.clear()
+    whole = tap({**later, "full_refresh_days": 3}, catalog=catalog, state=due_again(without.state))
+    assert {one.get("updated_at_gteq") for one in company.requests_for(PATH)} == {None}
+    assert len(whole.of_type("ACTIVATE_VERSION")) == 1
+    assert "begun_from" not in whole.state["bookmarks"]["employees"]
+
+
+def test_a_failed_whole_read_from_an_earlier_day_is_no_proof_that_it_was_read(tap: TapRunner, company: Sandbox) -> None:
+    config = config_for(
+        company, full_refresh_days=3, emit_activate_version_messages=True, max_retries=0, page_size=3, concurrency=1
+    )
+    catalog = tap.catalog("employees")
+    state = due_again(tap({**config, "start_date": "2026-01-01"}, catalog=catalog).state)
+    earlier = {**config, "start_date": "2020-01-01"}
+    company.answer = lambda record: (
+        Answer(500) if record.resource == PATH and (record.get("after_id") or record.get("page") == "2") else None
+    )
+    failed = tap(earlier, catalog=catalog, state=state)
+    assert failed.code == 1
+    company.answer = None
+    del earlier["full_refresh_days"]
+    told = tap(earlier, catalog=catalog, state=failed.state).stderr
+    assert "start_date is earlier than in the first run of employees: their older rows are not read" in told
+
+
 def due_again(state: dict[str, Any]) -> dict[str, Any]:
     """The state as it is when a whole read is due."""
     state["bookmarks"]["employees"]["whole_at"] = "2026-01-01T00:00:00+00:00"

@@ -39,6 +39,7 @@ def company() -> Iterator[Sandbox]:
         ("PAGE_SIZE=--5", "must be a whole number"),
         ("PAGESIZE=10", "did you mean TAP_FACTORIALHR_PAGE_SIZE?"),
         ("Page_Size=10", "did you mean TAP_FACTORIALHR_PAGE_SIZE?"),
+        ("_DROP_CLASSES=10", "did you mean TAP_FACTORIALHR_DROP_CLASSES?"),
         ("WHATEVER=10", "see the README"),
     ],
 )
@@ -118,9 +119,7 @@ def test_of_a_plugin_that_inherits_its_own_name_is_in_the_hint(
     assert caplog.records[-1].getMessage().endswith(f"did you mean {prefix}DROP_CLASSES?")
 
 
-@pytest.mark.parametrize(
-    "name", ["API_KEY_EU", "API_KEY_2", "CLIENT_SECRET_OLD", "TOKEN_DATABASE_HOST", "START_DATE_X"]
-)
+@pytest.mark.parametrize("name", ["API_KEY_EU", "API_KEY2", "CLIENT_SECRET_OLD", "TOKEN_DATABASE_HOST", "START_DATE_X"])
 def test_a_variable_that_a_setting_refers_to_does_not_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
