@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -10,52 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr import reading
-from tap_factorialhr.axes import ChunkOfParents, Days, Parents, Value, Windows
-from tap_factorialhr.client import LargeError, RefusedError, RejectedError, RetriableError, SlowError, UnavailableError
-from tap_factorialhr.consistency import PaginationError
+from tap_factorialhr.axes import ChunkOfParents, Days
+from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.envelope import Page
-from tap_factorialhr.listing import LeftOut, RowCount
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import PagesError
-from tests.support.partitions import FunctionClient, fetching, ids_of, page_of, partition
+from tests.support.partitions import BOTH, PARENTS, WINDOWS, FunctionClient, chunk, fetching, ids_of, page_of, partition
 from tests.support.shelf import Shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.support.partitions import Answer, Asked
 
-PARENTS = Parents(resource="a/parents", parameter="parent[]", field="parent_id", chunk=80)
-WINDOWS = Windows(start="from", end="to")
-
-BOTH = pytest.mark.parametrize("concurrency", [1, 8])
-
 LAST = {"has_next_page": False}
-
-
-def child(parent: str) -> Answer:
-    return {"data": [{"id": f"of {parent}", "parent_id": parent}], "meta": LAST}
-
-
-def of_parent(number: int) -> Partition:
-    """The children of one parent, whose number a request has as well."""
-    return Partition("a/b", (("part", str(number)),), (ChunkOfParents(PARENTS, (str(number),)),), filtered=True)
-
-
-def chunk(first: int, last: int, **more: Any) -> Partition:
-    keys = tuple(map(str, range(first, last + 1)))
-    return Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, keys),), filtered=True, **more)
-
-
-def refusing_half_way(name: str, value: str, status: str) -> Callable[[dict[str, str]], Answer]:
-    """Two pages for each value of a parameter, but for one of which the second is refused."""
-
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked[name] == value and (asked.get("page") == "2" or "after_id" in asked):
-            raise RejectedError(status) if status == "HTTP 400" else UnavailableError(status)
-        return page_of(asked, pages=2)
-
-    return answer
 
 
 class ShelfClient(FunctionClient):
@@ -67,26 +32,6 @@ class ShelfClient(FunctionClient):
 
     def respond(self, asked: Asked) -> Page:
         return self.shelf.get(tuple(one for one in asked.params.items() if one[0] != "part"))
-
-
-class Refusing(FunctionClient):
-    """Refuses every request in which one of these parents is named; otherwise one child of each."""
-
-    def __init__(self, *gone: int, error: Exception | None = None) -> None:
-        super().__init__(lambda _: {})
-        self.gone = set(map(str, gone))
-        self.error = error or UnavailableError("HTTP 404")
-
-    def get(self, stream: str, path: str, params: tuple[tuple[str, str], ...], **how: Any) -> Any:
-        parents = [value for name, value in params if name == PARENTS.parameter]
-        self.answer = lambda _: {
-            "data": [row for parent in parents for row in child(parent)["data"]],
-            "meta": {"has_next_page": False},
-        }
-        if self.gone & set(parents):
-            self.asked.append(None)  # type: ignore[arg-type]
-            raise self.error
-        return super().get(stream, path, params, **how)
 
 
 @BOTH
@@ -139,282 +84,6 @@ def test_an_empty_partition_is_a_page_without_rows() -> None:
     client = FunctionClient(lambda _: {"data": [], "meta": {}})
     with fetching(client, concurrency=1) as fetcher:
         assert [(len(page.rows), last) for _, page, last in fetcher.walk("s", "id", [partition(1)])] == [(0, True)]
-
-
-# What is refused
-
-
-@BOTH
-@pytest.mark.parametrize("gone", [(1,), (80,), (17, 18, 160), (240,)])
-def test_of_a_chunk_of_parents_only_those_that_are_refused_are_left_out(
-    gone: tuple[int, ...], concurrency: int
-) -> None:
-    client = Refusing(*gone)
-    with fetching(client, concurrency=concurrency) as fetcher:
-        walk = fetcher.walk("s", "id", [chunk(1, 80), chunk(81, 160), chunk(161, 240)])
-        assert ids_of(walk) == [f"of {one}" for one in range(1, 241) if one not in gone]
-    assert walk.left_out.gone == {"HTTP 404": len(gone)}
-    # Two requests for each time that eighty can be halved, and one to see that access has not ended.
-    assert len(client.asked) <= 3 + len(gone) * 2 * 7 + 1
-
-
-def test_in_windows_too() -> None:
-    client = Refusing(3)
-    days = [Days(WINDOWS, date(2026, month, 1), date(2026, month, 15)) for month in (1, 2)]
-    partitions = [
-        Partition("a/b", (("part", "1"),), (one, *chunk(1, 9).slices), filtered=True, bookmark=str(one.last))
-        for one in days
-    ]
-    with fetching(client, concurrency=8) as fetcher:
-        walk = fetcher.walk("s", "id", partitions)
-        taken = [(part, page, last) for part, page, last in walk]
-    assert [row["id"] for _, page, _ in taken for row in page.rows] == 2 * [
-        f"of {one}" for one in range(1, 10) if one != 3
-    ]
-    assert walk.left_out.gone == {"HTTP 404": 2}
-    assert [part.bookmark for part, _, _ in taken if part.bookmark] == ["2026-01-15", "2026-02-15"]
-
-
-@pytest.mark.parametrize("error", [UnavailableError("HTTP 404"), RejectedError("HTTP 422")])
-def test_where_all_are_refused_it_is_the_resource_and_a_hundred_are_enough_to_know(error: Exception) -> None:
-    client = Refusing(*range(5000), error=error)
-    with fetching(client, concurrency=1) as fetcher:
-        partitions = (
-            Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, (str(one),)),)) for one in range(5000)
-        )
-        with pytest.raises(type(error)):
-            ids_of(fetcher.walk("s", "id", partitions))
-    assert len(client.asked) == 100
-
-
-@pytest.mark.parametrize("error", [UnavailableError("HTTP 404"), RejectedError("HTTP 422")])
-def test_also_where_there_is_but_one(error: Exception) -> None:
-    with fetching(Refusing(1, error=error), concurrency=1) as fetcher, pytest.raises(type(error)):
-        ids_of(fetcher.walk("s", "id", [chunk(1, 1)]))
-
-
-def test_a_hundred_that_are_refused_after_one_that_was_not_say_nothing_of_the_resource() -> None:
-    client = Refusing(*range(1, 300))
-    with fetching(client, concurrency=8) as fetcher:
-        partitions = (Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, (str(one),)),)) for one in range(301))
-        walk = fetcher.walk("s", "id", partitions)
-        assert ids_of(walk) == ["of 0", "of 300"]
-    assert walk.left_out.gone == {"HTTP 404": 299}
-
-
-def test_parents_that_are_gone_take_no_place_of_others() -> None:
-    """After more failures than pages may wait, there are still as many requests in flight as before."""
-    together = threading.Barrier(4)
-    numbers: set[int] = set()
-
-    def answer(asked: dict[str, str]) -> Answer:
-        number = int(asked["parent[]"])
-        if 0 < number <= 40:
-            raise UnavailableError("HTTP 404")
-        is_again = number in numbers  # At the end one is, alone.
-        numbers.add(number)
-        if number and not is_again:
-            together.wait(timeout=10)  # Breaks where fewer come at the same time.
-        return child(str(number))
-
-    with fetching(FunctionClient(answer), concurrency=4, page_size=100) as fetcher:
-        walk = fetcher.walk("s", "id", [chunk(number, number) for number in range(81)])
-        assert len(ids_of(walk)) == 41
-    assert walk.left_out.gone == {"HTTP 404": 40}
-
-
-def test_a_listing_of_no_parent_that_is_refused_is_the_resource() -> None:
-    def answer(_: dict[str, str]) -> Answer:
-        raise UnavailableError("HTTP 403")
-
-    with fetching(FunctionClient(answer), concurrency=8) as fetcher, pytest.raises(UnavailableError, match="HTTP 403"):
-        ids_of(fetcher.walk("s", "id", [partition(1)]))
-
-
-@BOTH
-@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 402", "HTTP 400"])
-def test_a_parent_that_is_refused_half_way_fails_the_stream_when_the_others_have_been_read(
-    concurrency: int, status: str
-) -> None:
-    answer = refusing_half_way("part", "2", status)
-    taken: list[str] = []
-    told = f"s: {status}, after a part of its rows had come"
-    with fetching(FunctionClient(answer), concurrency=concurrency) as fetcher:
-        walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
-        with pytest.raises(PagesError, match=told):
-            taken.extend(dict(part.params)["part"] for part, page, _ in walk if page.rows)
-    assert set(taken) == {"1", "2", "3"}
-
-
-@pytest.mark.parametrize("status", ["HTTP 404", "HTTP 410"])
-@pytest.mark.parametrize("which", ["2", "3"])
-def test_a_parent_that_goes_half_way_is_left_out(status: str, which: str) -> None:
-    answer = refusing_half_way("part", which, status)
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
-        assert ids_of(walk)
-    assert walk.left_out.gone == {status: 1}
-
-
-@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404", "HTTP 400"])
-def test_a_value_does_not_go_half_way(status: str) -> None:
-    answer = refusing_half_way("kind", "b", status)
-    values = [Value("kind", one, None) for one in "abc"]
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [Partition("a/b", (), (one,)) for one in values])
-        with pytest.raises(PagesError, match=f"s: {status}, after a part of its rows had come"):
-            ids_of(walk)
-
-
-REFUSED = UnavailableError("HTTP 403")
-GONE = UnavailableError("HTTP 404")
-REJECTED = RejectedError("HTTP 422")
-LOST = "s: HTTP 4.., after a part of its rows had come"
-
-
-def ending(first: int, error: Exception, again: Exception | None) -> FunctionClient:
-    """Parents from one on are refused, and the others when they are asked for again."""
-    seen: set[str] = set()
-
-    def answer(asked: dict[str, str]) -> Answer:
-        is_again = asked["part"] in seen
-        seen.add(asked["part"])
-        if int(asked["part"]) >= first:
-            raise error
-        if again and is_again:
-            raise again
-        return page_of(asked, pages=1)
-
-    return FunctionClient(answer)
-
-
-@BOTH
-@pytest.mark.parametrize("again", [None, REFUSED, GONE, REJECTED])
-@pytest.mark.parametrize("error", [REFUSED, GONE, REJECTED])
-def test_access_that_ends_between_parents_fails_the_stream(
-    concurrency: int, error: RefusedError, again: RefusedError | None
-) -> None:
-    """One of those that could be read is asked for again: where it can be still, the others are refused for good."""
-    with fetching(ending(5, error, again), concurrency=concurrency) as fetcher:
-        walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 9)])
-        if again:
-            with pytest.raises(PagesError, match=LOST):
-                ids_of(walk)
-        else:
-            assert ids_of(walk)
-    assert walk.left_out == LeftOut(
-        gone=Counter({error.status: 4} if error is GONE else {}),
-        refused=Counter({} if error is GONE else {error.status: 4}),
-    )
-
-
-@pytest.mark.parametrize("status", ["HTTP 403", "HTTP 404"])
-def test_access_that_ends_within_the_first_parent_fails_the_stream(status: str) -> None:
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked["part"] != "1" or asked.get("page") == "2" or "after_id" in asked:
-            raise UnavailableError(status)
-        return page_of(asked, pages=2)
-
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [of_parent(one) for one in (1, 2, 3)])
-        with pytest.raises(PagesError, match=LOST):
-            ids_of(walk)
-
-
-@pytest.mark.parametrize("again", [LargeError("too large"), PaginationError("nowhere")])
-def test_an_answer_that_cannot_be_used_is_one(again: Exception) -> None:
-    with fetching(ending(5, REFUSED, again), concurrency=1) as fetcher:
-        assert ids_of(fetcher.walk("s", "id", [of_parent(one) for one in range(1, 9)]))
-
-
-@pytest.mark.parametrize("again", [None, GONE])
-def test_that_access_has_ended_is_found_after_a_hundred_refusals(again: RefusedError | None) -> None:
-    """Where it has not, it is asked again after each further hundred, and at the end."""
-    client = ending(2, GONE, again)
-    with fetching(client, concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 252)])
-        if again:
-            with pytest.raises(PagesError, match=LOST):
-                ids_of(walk)
-        else:
-            assert ids_of(walk) == ["1"]
-    assert len(client.asked) == (1 + 100 + 1 if again else 251 + 3)
-
-
-@pytest.mark.parametrize("status", ["HTTP 404", "HTTP 403"])
-def test_a_value_that_is_refused_has_not_gone(status: str) -> None:
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked["kind"] == "b":
-            raise UnavailableError(status)
-        return page_of(asked, pages=1)
-
-    values = [Value("kind", one, None) for one in "abc"]
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [Partition("a/b", (), (one,)) for one in values])
-        assert ids_of(walk)
-    assert walk.left_out == LeftOut(refused=Counter({status: 1}))
-
-
-@pytest.mark.parametrize("status", ["HTTP 404", "HTTP 410"])
-def test_nor_has_what_is_refused_by_a_value_of_a_parent_but_by_days_of_one_that_may_be(status: str) -> None:
-    parent = ChunkOfParents(PARENTS, ("1",))
-    assert not Partition("a/b", (), (Value("kind", "b", None), parent)).is_gone(status)
-    assert Partition("a/b", (), (Days(WINDOWS, date(2026, 1, 1), date(2026, 1, 2)), parent)).is_gone(status)
-    assert not Partition("a/b", (), (Days(WINDOWS, date(2026, 1, 1), date(2026, 1, 2)),)).is_gone(status)
-
-
-def test_whether_a_window_is_still_there_is_asked_with_patience() -> None:
-    """It is not read in halves where it is too slow, so a time-out is tried again."""
-    patience: list[tuple[str, bool]] = []
-
-    class Client(FunctionClient):
-        def get(self, stream: str, path: str, params: tuple[tuple[str, str], ...], **how: Any) -> Page:
-            patience.append((dict(params)["from"], how["retry_timeouts"]))
-            return super().get(stream, path, params, **how)
-
-    def answer(asked: dict[str, str]) -> Answer:
-        if asked["from"] == "2026-02-01":
-            raise RejectedError("HTTP 422")
-        return page_of(asked, pages=1)
-
-    days = [Days(WINDOWS, date(2026, month, 1), date(2026, month, 15)) for month in (1, 2)]
-    with fetching(Client(answer), concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [Partition("a/b", (("part", "1"),), (one,)) for one in days])
-        assert ids_of(walk)
-    assert patience[0] == ("2026-01-01", False)
-    assert patience[-1] == ("2026-01-01", True)
-
-
-def test_where_it_is_not_answered_whether_access_ended_the_stream_fails() -> None:
-    seen: set[str] = set()
-
-    def answer(asked: dict[str, str]) -> Answer:
-        is_again = asked["part"] in seen
-        seen.add(asked["part"])
-        if int(asked["part"]) > 2:
-            raise UnavailableError("HTTP 403")
-        if is_again:
-            raise RetriableError("s: HTTP 500, given up")
-        return page_of(asked, pages=1)
-
-    with fetching(FunctionClient(answer), concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [of_parent(one) for one in range(1, 5)])
-        with pytest.raises(RetriableError, match="HTTP 500"):
-            ids_of(walk)
-
-
-def test_what_is_left_out_adds_up_and_is_told() -> None:
-    one, other = LeftOut(), LeftOut()
-    assert (bool(one), str(one)) == (False, "")
-    one.add("HTTP 404", is_gone=True)
-    assert (bool(one), bool(other + one), str(one)) == (True, True, "1 times HTTP 404")
-    for _ in range(2):
-        other.add("HTTP 403", is_gone=False)
-    other.add("HTTP 404", is_gone=False)
-    both = one + other
-    assert (both.gone, both.refused) == ({"HTTP 404": 1}, {"HTTP 403": 2, "HTTP 404": 1})
-    assert (bool(other), str(both)) == (True, "2 times HTTP 404, 2 times HTTP 403")
-    assert RowCount(3, 5) + RowCount(4, 7) == RowCount(7, 12)
 
 
 # What has no key

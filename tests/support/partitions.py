@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from tap_factorialhr.axes import ChunkOfParents, Parents, Windows
 from tap_factorialhr.envelope import Page
 from tap_factorialhr.partitions import Partition
 from tap_factorialhr.walk import Fetcher, Pagination
@@ -19,10 +22,21 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 
+PARENTS = Parents(resource="a/parents", parameter="parent[]", field="parent_id", chunk=80)
+WINDOWS = Windows(start="from", end="to")
+
+BOTH = pytest.mark.parametrize("concurrency", [1, 8])
+
 
 def partition(number: int, **more: Any) -> Partition:
     """One of several partitions, which asks for its number."""
     return Partition("a/b", (("part", str(number)),), **more)
+
+
+def chunk(first: int, last: int, **more: Any) -> Partition:
+    """The children of the parents from one number to another, in one listing."""
+    keys = tuple(map(str, range(first, last + 1)))
+    return Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, keys),), filtered=True, **more)
 
 
 def page_of(asked: dict[str, str], pages: int, rows: int = 1) -> Answer:
