@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
 import pytest
@@ -15,9 +15,6 @@ from tap_factorialhr.sandbox import Answer, Company, Faults, RequestRecord, Sand
 from tap_factorialhr.sandbox.faults import KINDS
 from tests.support.tap import Run, TapRunner, config_for
 from tests.test_sync import differences
-
-if TYPE_CHECKING:
-    from tap_factorialhr.sandbox import RequestRecord
 
 
 @pytest.mark.parametrize("kind", KINDS)
