@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from tap_factorialhr.client import LargeError, RejectedError, RetriableError, UnavailableError
 from tap_factorialhr.errors import FactorialError
-from tap_factorialhr.listing import LeftOut
+from tap_factorialhr.listing import LeftOut, RowCount
 from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tap_factorialhr.axes import Parents
-    from tap_factorialhr.listing import RowCount
     from tap_factorialhr.walk import PartitionWalk
 
 _At = tuple[str, str]

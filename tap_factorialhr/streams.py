@@ -226,8 +226,15 @@ class FactorialStream(Stream):
             partitions = self._run.partitions(
                 self.resource, as_day(value) if value else None, incremental=self.is_incremental, start=self._first_day
             )
-            key = self.resource.key[0] if len(self.resource.key) == 1 else None
-            self._walk = self._run.fetcher.walk(self.name, key, partitions, self.resource.pagination, self._decoder)
+            key, *others = self.resource.key or (None,)
+            self._walk = self._run.fetcher.walk(
+                self.name,
+                None if others else key,
+                partitions,
+                self.resource.pagination,
+                self._decoder,
+                only_once=key is None,
+            )
         return self._walk
 
     def next_walk(self) -> PartitionWalk | None:

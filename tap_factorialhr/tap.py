@@ -19,7 +19,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib import StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_factorialhr import checks, stdout, stream_maps, support
+from tap_factorialhr import checks, environment, stdout, stream_maps, support
 from tap_factorialhr.dates import DAY
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.messages import MessageWriter
@@ -211,9 +211,9 @@ class TapFactorialHR(Tap):
         cls.append_builtin_config(cls.config_jsonschema)
         if "ENV" in value:
             _environment_config({}, cls._env_var_prefix)  # So that what is in .env is checked as well.
-            checks.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
+            environment.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         else:
-            checks.check_names_for_meltano(cls.config_jsonschema["properties"], cls._env_var_prefix)
+            environment.check_names_for_meltano(cls.config_jsonschema["properties"], cls._env_var_prefix)
         try:
             return super().cb_config(ctx, param, value)
         except OSError as error:

@@ -77,13 +77,15 @@ class Fetcher:
         """Let walks be read ahead of their turn, the nearest first, in place of those named before."""
         self.scheduler.upcoming = walks
 
-    def walk(
+    def walk(  # noqa: PLR0913 (what a stream is read by)
         self,
         stream: str,
         key: str | None,
         partitions: Iterable[Partition],
         pagination: Pagination | None = None,
         decode: Decode = decode_answer,
+        *,
+        only_once: bool = False,
     ) -> PartitionWalk:
         """The pages of a stream's partitions.
 
@@ -93,8 +95,18 @@ class Fetcher:
             partitions: What to read; drawn in the main thread, also before it is the walk's turn.
             pagination: How pages are asked for, None for the tap's own way.
             decode: Decodes a body, in any thread; raises ValueError where it is not JSON.
+            only_once: Whether no row may come twice, as where a target cannot tell it from the one before: the pages
+                of a partition come when all are there, since what is read again in parts would come once more.
         """
-        return PartitionWalk(self, stream=stream, key=key, partitions=partitions, pagination=pagination, decode=decode)
+        return PartitionWalk(
+            self,
+            stream=stream,
+            key=key,
+            partitions=partitions,
+            pagination=pagination,
+            decode=decode,
+            only_once=only_once,
+        )
 
     def close(self) -> None:
         """Ask for nothing more; requests in flight are left to themselves."""
@@ -121,6 +133,7 @@ class PartitionWalk:
         partitions: Iterable[Partition],
         pagination: Pagination | None,
         decode: Decode,
+        only_once: bool,
     ) -> None:
         """Take the partitions; they are asked for one by one, as there is room."""
         self.stream = stream
@@ -130,8 +143,7 @@ class PartitionWalk:
         self.jobs: deque[_PartitionJob] = deque()
         self._fetcher = fetcher
         self._key = key
-        # Rows without a key that came before a listing is read again, in parts, would come twice.
-        self._only_once = key is None
+        self._only_once = only_once
         self._by_number = (pagination or fetcher.pagination) == "offset"
         # Where one way of asking is known to be the only one, it is because total and limit count something else.
         self._counts_rows = pagination is None

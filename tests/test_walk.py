@@ -116,7 +116,7 @@ def test_rows_without_a_key_come_once_where_a_listing_is_read_again_in_parts(kin
             return Page.from_response({"data": rows[half:] if second else rows[:half], "meta": meta})
 
     with fetching(Client(lambda _: {}), concurrency=concurrency, pagination="cursor") as fetcher:
-        walk = fetcher.walk("s", None, [Partition("a/b", (), (days, parents), filtered=True)])
+        walk = fetcher.walk("s", None, [Partition("a/b", (), (days, parents), filtered=True)], only_once=True)
         rows = [(row["parent_id"], row["day"]) for _, page, _ in walk for row in page.rows]
     assert sorted(rows) == [(key, day) for key in "12" for day in ("2026-01-01", "2026-01-02")]
 

@@ -1,0 +1,114 @@
+"""Settings in the environment, judged before the SDK or Meltano reads them: what they do not know, they ignore.
+
+What is wrong becomes one line that names the variable and never shows its value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from tap_factorialhr.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+logger = logging.getLogger("tap-factorialhr")
+
+_TRUTH = frozenset({"true", "1", "yes", "on", "false", "0", "no", "off"})
+"""What a boolean in the environment may be; the SDK takes what is not of the first four for false."""
+_NOT_SETTINGS = frozenset({"loglevel", "metrics_loglevel", "log_config"})
+"""What the SDK and Meltano read from the environment besides the settings."""
+_MELTANO = "MELTANO_EXTRACTOR_NAME"
+"""A variable that Meltano sets for each extractor."""
+
+
+def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
+    """See that the settings in the environment can be read, before the SDK reads them.
+
+    Args:
+        properties: The declared settings.
+        prefix: What their variables begin with.
+
+    Raises:
+        ConfigError: One is not of the kind that the setting is of, or there is no such setting.
+    """
+    for variable, value in os.environ.items():
+        name = variable.removeprefix(prefix).lower()
+        is_meltanos = name.startswith("_") and not _meant(name, properties)
+        if not variable.startswith(prefix) or is_meltanos or name in _NOT_SETTINGS:
+            continue
+        if not _is_variable(variable.removeprefix(prefix), properties):
+            hint = f"did you mean {prefix}{meant}?" if (meant := _meant(name, properties)) else "see the README"
+            raise ConfigError(f"unknown setting: {variable}, in the environment; {hint}")
+        if problem := _problem_of(value, properties[name].get("type", ())):
+            raise ConfigError(f"{variable}, in the environment, must be {problem}")
+
+
+def check_names_for_meltano(properties: Mapping[str, Any], prefix: str) -> None:
+    """See that no setting in the environment is misspelt where Meltano hands settings over: it ignores such.
+
+    A name that is like that of a setting is taken for a misspelt one. Any other is told, but for those of Meltano's own
+    and of plugins that inherit from this one, whose name stands before that of the setting.
+
+    Args:
+        properties: The declared settings.
+        prefix: What their variables begin with.
+
+    Raises:
+        ConfigError: One is misspelt.
+    """
+    if _MELTANO not in os.environ:
+        return
+    own = re.sub(r"\W", "_", os.environ[_MELTANO]).upper() + "_"  # Of a plugin that inherits, not ours.
+    for variable in os.environ:
+        begin = next((one for one in (own, prefix) if variable.startswith(one)), None)
+        if begin is None or _is_variable(name := variable.removeprefix(begin), properties):
+            continue
+        if meant := _meant(name, properties):
+            raise ConfigError(f"unknown setting: {variable}, in the environment; did you mean {begin}{meant}?")
+        if not _is_of_meltano(name, properties):
+            logger.warning("%s, in the environment, is no setting of the tap", variable)
+
+
+def _is_variable(name: str, properties: Mapping[str, Any]) -> bool:
+    """Whether a variable of that name is a setting's, or another one that is known; they are in capitals."""
+    return name.isupper() and (name.lower() in properties or name.lower() in _NOT_SETTINGS)
+
+
+def _is_of_meltano(name: str, properties: Mapping[str, Any]) -> bool:
+    """Whether it is one of Meltano's own, one for a member of a setting, or one of a plugin that inherits."""
+    objects = tuple(f"{one.upper()}_" for one, declared in properties.items() if "object" in declared.get("type", ()))
+    names = [name, *(name[match.end() :] for match in re.finditer("_", name))]
+    return any(one.startswith(("_", *objects)) or _is_variable(one, properties) for one in names)
+
+
+def _meant(name: str, properties: Mapping[str, Any]) -> str | None:
+    """The setting that the name of a variable is a misspelling of, in capitals; None where it is like none."""
+    settings = {one.replace("_", ""): one for one in properties}
+    plain = name.replace("_", "").lower()
+    if plain in settings:
+        return settings[plain].upper()
+    # A setting with something behind it is a name of its own, such as that of a variable that a setting refers to.
+    is_longer = any(re.match(rf"{one}[_\d]", name.lower()) for one in properties)
+    if is_longer or _is_of_meltano(name, properties):
+        return None
+    return next((one.upper() for one in get_close_matches(name.lower(), properties, n=1, cutoff=0.8)), None)
+
+
+def _problem_of(value: str, kinds: Sequence[str]) -> str | None:
+    """What a value from the environment would have to be, None where it is that or looked at later."""
+    if "integer" in kinds and not re.fullmatch(r"[+-]?[0-9]+", value.strip()):
+        return "a whole number"
+    if "boolean" in kinds and value.lower() not in _TRUTH:
+        return "true or false"
+    if "object" in kinds:
+        try:
+            return None if isinstance(json.loads(value), dict) else "a JSON object"
+        except (ValueError, RecursionError):
+            return "a JSON object"
+    return None
