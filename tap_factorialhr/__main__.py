@@ -15,7 +15,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import click  # noqa: E402
 
-from tap_factorialhr import commands  # noqa: E402
+from tap_factorialhr import commands, environment  # noqa: E402
 from tap_factorialhr.errors import FactorialError  # noqa: E402
 from tap_factorialhr.tap import Interrupted, TapFactorialHR  # noqa: E402
 
@@ -61,6 +61,7 @@ def run(arguments: list[str]) -> int:
     """
     command = singer = None
     try:
+        environment.check_log_level(TapFactorialHR.name)
         singer = TapFactorialHR.cli  # Each look at it is another command, and one more handler of the log.
         command, rest = commands.choose(singer, arguments)
         name = TapFactorialHR.name if command.name == TapFactorialHR.name else f"{TapFactorialHR.name} {command.name}"

@@ -97,7 +97,8 @@ class Bookmark:
         if mark.get("replication_key") not in (None, replication_key):
             mark.clear()
         if self.value is None or self.first_day != first_day:
-            mark["begun_from"] = (first_day or date.min).isoformat()
+            # Of several that failed, the one that went furthest back.
+            mark["begun_from"] = min(first_day or date.min, self.begun_from or date.max).isoformat()
 
     def is_due(self, stream: str, days: int, today: date) -> bool:
         """Whether a stream is to be read whole again.

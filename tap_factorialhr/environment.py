@@ -49,6 +49,24 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
             raise ConfigError(f"{variable}, in the environment, must be {problem}")
 
 
+def check_log_level(tap: str) -> None:
+    """See that the level of the log is one, before the SDK sets it.
+
+    Args:
+        tap: The tap's name, which stands in the variable.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    for variable in (f"{tap.upper().replace('-', '_')}_LOGLEVEL", "LOGLEVEL"):
+        if level := os.environ.get(variable):
+            if level.upper() not in logging.getLevelNamesMapping():
+                raise ConfigError(
+                    f"{variable}, in the environment, must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
+                )
+            return
+
+
 def check_names_for_meltano(properties: Mapping[str, Any], prefix: str) -> None:
     """See that no setting in the environment is misspelt where Meltano hands settings over: it ignores such.
 
@@ -82,9 +100,14 @@ def _is_variable(name: str, properties: Mapping[str, Any]) -> bool:
 
 def _is_of_meltano(name: str, properties: Mapping[str, Any]) -> bool:
     """Whether it is one of Meltano's own, one for a member of a setting, or one of a plugin that inherits."""
+    return "__" in f"_{name}" or _inherits(name, properties)
+
+
+def _inherits(name: str, properties: Mapping[str, Any]) -> bool:
+    """Whether the whole name, or what follows that of another plugin, is for a setting or a member of one."""
     objects = tuple(f"{one.upper()}_" for one, declared in properties.items() if "object" in declared.get("type", ()))
     names = [name, *(name[match.end() :] for match in re.finditer("_", name))]
-    return any(one.startswith(("_", *objects)) or _is_variable(one, properties) for one in names)
+    return any(one.startswith(objects) or _is_variable(one, properties) for one in names)
 
 
 def _meant(name: str, properties: Mapping[str, Any]) -> str | None:
@@ -95,9 +118,10 @@ def _meant(name: str, properties: Mapping[str, Any]) -> str | None:
         return settings[plain].upper()
     # A setting with something behind it is a name of its own, such as that of a variable that a setting refers to.
     is_longer = any(re.match(rf"{one}[_\d]", name.lower()) for one in properties)
-    if is_longer or _is_of_meltano(name, properties):
+    if is_longer or _inherits(name, properties):
         return None
-    return next((one.upper() for one in get_close_matches(name.lower(), properties, n=1, cutoff=0.8)), None)
+    single = re.sub("_+", "_", name).strip("_").lower()
+    return next((one.upper() for one in get_close_matches(single, properties, n=1, cutoff=0.8)), None)
 
 
 def _problem_of(value: str, kinds: Sequence[str]) -> str | None:

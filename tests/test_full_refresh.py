@@ -274,6 +274,21 @@ def test_also_where_full_refresh_days_came_later(tap: TapRunner, company: Sandbo
     assert "begun_from" not in whole.state["bookmarks"]["employees"]
 
 
+def test_of_several_reads_that_failed_the_one_that_went_furthest_back_counts(tap: TapRunner, company: Sandbox) -> None:
+    config = config_for(company, emit_activate_version_messages=True, max_retries=0, page_size=3, concurrency=1)
+    catalog = tap.catalog("employees")
+    state: dict[str, Any] = {}
+    company.answer = lambda record: (
+        Answer(500) if record.resource == PATH and (record.get("after_id") or record.get("page") == "2") else None
+    )
+    for start in ("2020-01-01", "2025-01-01"):
+        failed = tap({**config, "start_date": start}, catalog=catalog, state=state)
+        assert failed.code == 1
+        assert failed.records["employees"]
+        state = failed.state
+        assert state["bookmarks"]["employees"] == {"begun_from": "2020-01-01"}
+
+
 def test_a_failed_whole_read_from_an_earlier_day_is_no_proof_that_it_was_read(tap: TapRunner, company: Sandbox) -> None:
     config = config_for(
         company, full_refresh_days=3, emit_activate_version_messages=True, max_retries=0, page_size=3, concurrency=1

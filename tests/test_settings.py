@@ -67,6 +67,10 @@ def test_a_wrong_setting_in_the_environment_or_in_env_is_one_clear_line(
     assert value not in last.replace("must be true or false", "")
 
 
+MELTANOS_OWN = (
+    *("CATALOG", "DIALECT", "LOAD_SCHEMA", "LOG_PARSER", "METADATA", "SCHEMA", "SELECT", "SELECT_FILTER", "STATE"),
+    *("TARGET_SCHEMA", "USE_CACHED_CATALOG"),
+)
 MELTANOS = {
     "MELTANO_EXTRACTOR_NAME": "tap-factorialhr",
     f"{PREFIX}_SELECT": '["*.*"]',
@@ -75,6 +79,7 @@ MELTANOS = {
     f"{PREFIX}EU_API_KEY": "key",
     f"{PREFIX}EU__SELECT": '["*.*"]',
     f"{PREFIX}LOGLEVEL": "INFO",
+    **{f"{PREFIX}{plugin}_{extra}": "{}" for plugin in ("", "EU_", "_EU_") for extra in MELTANOS_OWN},
 }
 """What Meltano sets: for settings, their members, its own ones, and those of a plugin that inherits."""
 
@@ -89,6 +94,8 @@ MELTANOS = {
         ("FLATENING_ENABLED", "FLATTENING_ENABLED"),
         ("DROP__CLASSES", "DROP_CLASSES"),
         ("_DROP_CLASSES", "DROP_CLASSES"),
+        ("DROP__CLASS", "DROP_CLASSES"),
+        ("_DROP_CLASS", "DROP_CLASSES"),
         ("drop_classes", "DROP_CLASSES"),
         ("HASH_ClASSES", "HASH_CLASSES"),
     ],
@@ -293,6 +300,21 @@ def test_what_is_named_twice_is_read_once(tap: TapRunner, company: Sandbox) -> N
     ids = [record["id"] for record in run.records["integrations_sync_runs"]]
     assert ids
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("name", [f"{PREFIX}LOGLEVEL", "LOGLEVEL"])
+def test_a_level_that_is_none_is_one_clear_line(tap: TapRunner, name: str) -> None:
+    tap.wrapper = ("env", f"{name}=verbose")
+    run = tap({"api_key": "key"}, "--discover")
+    assert run.code == 1
+    assert f"{name}, in the environment, must be one of DEBUG, INFO" in run.stderr.splitlines()[-1]
+    assert "unexpected" not in run.stderr
+
+
+@pytest.mark.parametrize("level", ["debug", "WARN", "ERROR"])
+def test_a_level_of_the_log_is_one_in_small_letters_as_well(tap: TapRunner, level: str) -> None:
+    tap.wrapper = ("env", f"{PREFIX}LOGLEVEL={level}")
+    assert tap({"api_key": "key"}, "--discover").code == 0
 
 
 @pytest.mark.parametrize(("wrong", "why"), [("elsewhere.json", "no such file"), ("folder", "Is a directory")])
