@@ -136,6 +136,14 @@ def test_the_tests_that_mutants_are_tried_with_are_found_as_they_are_named() -> 
         assert f"def {function}(" in (PROJECT / path).read_text(), name
 
 
+@pytest.mark.xdist_group("shared")
+def test_what_is_grouped_stays_together(request: pytest.FixtureRequest) -> None:
+    # Where it does not, nothing fails: each worker just makes what the group shares anew.
+    if not hasattr(request.config, "workerinput"):
+        pytest.skip("one process runs all tests")
+    assert request.node.nodeid.endswith("@shared")
+
+
 def test_the_modules_of_the_architecture_are_there() -> None:
     described = (PROJECT / "docs" / "architecture.md").read_text()
     modules = {path.name for path in (PROJECT / "tap_factorialhr").glob("*.py")} - {"__init__.py"}
