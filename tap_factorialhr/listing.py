@@ -121,7 +121,7 @@ class Listing:
         """The request for the page after a cursor, the first one after none."""
         return Request(CursorPaginator(self.page_size).params(cursor))
 
-    def promise(self, page: Page, *, is_first: bool, places: int | None = None) -> Promise:
+    def promise(self, page: Page, *, is_first: bool, places: int | None = None, total: int | None = None) -> Promise:
         """Whether an answer promises more rows; a page that contradicts itself does, or leaves it in doubt.
 
         Args:
@@ -129,6 +129,7 @@ class Listing:
             is_first: Whether it is the first page of the listing, which its total can be held against. Of later ones
                 that is not certain, since a page may show fewer rows than it counts.
             places: How many rows the pages before it count at the least, where that is known.
+            total: How many rows an answer before it counted in all, for one that leaves that out.
 
         Raises:
             PaginationError: It tells of rows and holds none.
@@ -136,24 +137,16 @@ class Listing:
         meta, size = page.meta, len(page.rows)
         if meta.has_next_page:
             return Promise.MORE
-        total = self.total_of(meta) if is_first else None
-        if total is not None and total > max(size, meta.limit or 0):
+        own = self.total_of(meta)
+        if is_first and own is not None and own > max(size, meta.limit or 0):
             return Promise.MORE
-        if total and not size:
+        if is_first and own and not size:
             raise PaginationError("the server tells of rows and gives none")
         # Asking once more costs a request, taking it for the last page could cost rows.
         can_be_asked = meta.end_cursor is not None or meta.has_next_page is None
-        is_doubtful = size and can_be_asked and self._is_doubtful(meta, size, 0 if is_first else places)
+        counted = own if own is not None or not self.counts_rows else total
+        is_doubtful = size and can_be_asked and _is_doubtful(meta, size, 0 if is_first else places, counted)
         return Promise.UNSAID if is_doubtful else Promise.NONE
-
-    def _is_doubtful(self, meta: PaginationMeta, size: int, places: int | None) -> bool:
-        """Whether more rows may come after a page that promises none, with so many places before it."""
-        if meta.is_unpaginated and places == 0:
-            return False
-        if meta.has_next_page is None:
-            return True  # Also where the total says that all have come: it may be that of a moment ago.
-        total = self.total_of(meta)
-        return bool(total and places and total > places + max(size, meta.limit or 0))
 
     def is_full(self, page: Trace, rows: int) -> bool:
         """Whether there may be more rows than a page's that comes again: it is full, and counts more than came."""
@@ -164,6 +157,15 @@ class Listing:
     def total_of(self, meta: PaginationMeta) -> int | None:
         """How many rows of the listing a page counts, None where it does not, or counts something else."""
         return meta.total if self.counts_rows else None
+
+
+def _is_doubtful(meta: PaginationMeta, size: int, places: int | None, total: int | None) -> bool:
+    """Whether more rows may come after a page that promises none, with so many places before it, of so many in all."""
+    if meta.is_unpaginated and places == 0:
+        return False
+    if meta.has_next_page is None:
+        return True  # Also where the total says that all have come: it may be that of a moment ago.
+    return bool(total and places and total > places + max(size, meta.limit or 0))
 
 
 class Tally:
@@ -184,6 +186,11 @@ class Tally:
         self.rows += len(page.rows)
         if (total := self._listing.total_of(page.meta)) is not None:
             self._totals = [*self._totals[:1], total]
+
+    @property
+    def total(self) -> int | None:
+        """How many rows the last answer counts that did count them."""
+        return self._totals[-1] if self._totals else None
 
     @property
     def count(self) -> RowCount:

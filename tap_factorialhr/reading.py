@@ -97,7 +97,7 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
         except ShiftedPagesError as shift:
             listing.note(shift)
             tally.rows = shift.resume.rows
-            flow = _by_cursor(listing, shift.resume)
+            flow = _by_cursor(listing, shift.resume, total=tally.total)
         except MissingPageError as missing:
             if attempt == _MOST_RESTARTS:
                 raise
@@ -121,7 +121,12 @@ def _if_answered(request: Request) -> Answer:
 
 
 def _by_cursor(
-    listing: Listing, resume: Resume | None = None, promise: Promise = Promise.MORE, first: Trace | None = None
+    listing: Listing,
+    resume: Resume | None = None,
+    promise: Promise = Promise.MORE,
+    first: Trace | None = None,
+    *,
+    total: int | None = None,
 ) -> Flow:
     """One page after the other, each from the last row of the one before.
 
@@ -130,6 +135,7 @@ def _by_cursor(
         resume: From where; None for a listing of which nothing is known.
         promise: What has been said of rows from there on.
         first: The page before that, where it is the first one and has come by number.
+        total: How many rows an answer before that counted in all.
     """
     cursor, rows = resume or Resume()
     promise = promise if resume else Promise.UNSAID
@@ -138,7 +144,8 @@ def _by_cursor(
     last: Trace | None = None
     while True:
         page = yield listing.after(cursor)
-        before, promise = promise, listing.promise(page, is_first=cursor is None, places=places)
+        before, promise = promise, listing.promise(page, is_first=cursor is None, places=places, total=total)
+        total = total if page.meta.total is None else page.meta.total
         if last is None and promise is Promise.NONE:
             if before is Promise.MORE:
                 check_rest(page, rows)
@@ -223,7 +230,8 @@ def _by_number(listing: Listing) -> Flow:
             _next_cursor(first, set())
         yield first
         if promise is not Promise.NONE:
-            yield from _by_cursor(listing, Resume(first.meta.end_cursor, trace.size), promise, trace)
+            resume = Resume(first.meta.end_cursor, trace.size)
+            yield from _by_cursor(listing, resume, promise, trace, total=first.meta.total)
         return
     trail = Trail(first, key=listing.key, page_size=listing.page_size)
     chains = Chains.of(trail, listing)
@@ -233,7 +241,7 @@ def _by_number(listing: Listing) -> Flow:
     elif trail.is_counted and trail.is_ordered and not listing.filtered:
         yield from _consistency_checked(listing, trail, rows_enter_last=True)
     elif first.meta.end_cursor:
-        yield from _by_cursor(listing, trail.sure)
+        yield from _by_cursor(listing, trail.sure, total=trail.total)
     elif trail.is_counted and listing.key and trail.pages > _SECOND:
         yield from _consistency_checked(listing, trail, rows_enter_last=False)
     else:
@@ -302,8 +310,8 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
             yield page
             trail.add_following(following)
             page = following
-        total = page.meta.total
-        is_last = not page.meta.has_next_page
+        total = trail.total if page.meta.total is None else page.meta.total
+        is_last = page.meta.has_next_page is False
         if is_last and total is not None and trail.sure.rows < total <= chains.places(number, len(first.following)):
             latest = yield from _if_answered(listing.page(1))
             page = replace(page, meta=replace(page.meta, total=latest.meta.total if latest else total))
@@ -312,6 +320,8 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
             if total is not None and total > chains.places(number, len(first.following)):
                 raise trail.shifted("a page that is not the last one says that it is")
             return
+        if page.meta.has_next_page is None:
+            raise trail.shifted("a page does not say whether it is the last one")
         if len(first.following) < chains.length - 1:
             raise trail.shifted("the server does not give the page after a cursor")
 
