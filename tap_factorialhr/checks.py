@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from typing import IO, TYPE_CHECKING, Any, cast
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any, TypeGuard, cast
 from urllib.parse import urlsplit
 
 from tap_factorialhr.dates import as_day
@@ -173,28 +174,51 @@ def check_catalog(catalog: Mapping[str, Any] | None) -> None:
     """See that a file is a catalog, before the SDK reads it.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: It is not, or it gives a stream a name of its own, which the SDK does not find.
     """
     if catalog is None:
         return
     streams = catalog.get("streams")
     if not isinstance(streams, list) or not all(map(_is_entry, streams)):
         raise ConfigError('the file of --catalog is not of the form {"streams": [...]}; make it with --discover')
+    for entry in streams:
+        stream = entry["tap_stream_id"]
+        if entry.get("stream", stream) != stream:
+            raise ConfigError(f"the catalog gives {stream} another name; leave it, and set stream_maps for that")
 
 
 def _is_entry(entry: object) -> bool:
     """Whether this can be a stream of a catalog."""
     if not isinstance(entry, dict) or not isinstance(entry.get("tap_stream_id"), str):
         return False
-    schema, metadata = entry.get("schema"), entry.get("metadata", [])
-    has_fields = isinstance(schema, dict) and isinstance(schema.get("properties"), dict)
-    return has_fields and isinstance(metadata, list) and all(map(_is_metadata, metadata))
+    schema, metadata, keys = entry.get("schema"), entry.get("metadata", []), entry.get("key_properties") or []
+    has_fields = isinstance(schema, dict) and isinstance(schema.get("properties"), dict) and _is_schema(schema)
+    return has_fields and _are_texts(keys) and isinstance(metadata, list) and all(map(_is_metadata, metadata))
+
+
+def _is_schema(schema: object) -> bool:
+    """Whether this can be the schema of a field, with all those inside it."""
+    if not isinstance(schema, dict):
+        return False
+    properties, kinds = schema.get("properties", {}), schema.get("type", [])
+    if not isinstance(properties, dict) or not (isinstance(kinds, str) or _are_texts(kinds)):
+        return False
+    choices = [schema[name] for name in ("anyOf", "oneOf", "allOf") if name in schema]
+    if not all(isinstance(choice, list) for choice in choices):
+        return False
+    items = [schema["items"]] if "items" in schema else []
+    return all(map(_is_schema, chain(properties.values(), items, *choices)))
 
 
 def _is_metadata(part: object) -> bool:
-    if not isinstance(part, dict):
+    if not isinstance(part, dict) or not isinstance(part.get("metadata"), dict):
         return False
-    return isinstance(part.get("metadata"), dict) and isinstance(part.get("breadcrumb"), list)
+    breadcrumb = part.get("breadcrumb")
+    return _are_texts(breadcrumb) and breadcrumb[-1:] != ["properties"]
+
+
+def _are_texts(values: object) -> TypeGuard[list[str]]:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def check_streams(named: Iterable[str], known: Iterable[str]) -> None:

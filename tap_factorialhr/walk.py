@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tap-factorialhr")
 
 Pagination = Literal["offset", "cursor"]
+_Given = tuple["Partition", "Page", bool]
 _Refusal = UnavailableError | RejectedError
 
 _REFUSALS = 100
@@ -158,7 +159,7 @@ class PartitionWalk:
         self._readable: list[Partition] = []
         self._cut: PagesError | None = None
 
-    def __iter__(self) -> Iterator[tuple[Partition, Page, bool]]:
+    def __iter__(self) -> Iterator[_Given]:
         """Every page of every partition, in order: its partition, the page, and whether it is the partition's last.
 
         An empty page is given as well, so that the end of each partition is seen. A window that times out or is too
@@ -197,10 +198,10 @@ class PartitionWalk:
             self.jobs.extend(map(self._job, partition.up_to(self._longest)))
         return True
 
-    def _pages(self, job: _PartitionJob) -> Iterator[tuple[Partition, Page, bool]]:
+    def _pages(self, job: _PartitionJob) -> Iterator[_Given]:
         """The pages of the first of the jobs, which has been taken or replaced when they have come."""
         partition, has_begun = job.partition, False
-        held: list[tuple[Partition, Page, bool]] = []
+        held: list[_Given] = []
         try:
             for page in job:
                 self._is_there = has_begun = True
@@ -210,7 +211,7 @@ class PartitionWalk:
                 held.append((partition, page, job.is_done))
                 if not self._only_once:
                     yield held.pop()
-            yield from held
+            yield from _since_it_began_again(held, job.count.rows)
             if job.count.is_short:
                 self.short += job.count
             self._readable.append(partition)
@@ -336,6 +337,15 @@ class PartitionWalk:
         if is_news:
             ignoring.add(self.stream)
         logger.log(logging.WARNING if is_news else logging.INFO, "%s: %s, going on by cursor", self.stream, shift)
+
+
+def _since_it_began_again(held: list[_Given], rows: int) -> list[_Given]:
+    """The last of these pages, as many as hold the rows that a reading counts, which are not those it read in vain."""
+    first = len(held)
+    while first and (rows > 0 or first == len(held)):
+        first -= 1
+        rows -= len(held[first][1].rows)
+    return held[first:]
 
 
 class _PartitionJob(Job):

@@ -334,6 +334,34 @@ def test_bad_catalog_and_state_are_one_clear_line(
     assert sandbox.requests == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"stream": "people_teams"}, "the catalog gives teams another name"),
+        ({"key_properties": 5}, "--catalog"),
+        ({"key_properties": "id"}, "--catalog"),
+        ({"metadata": [{"breadcrumb": ["properties"], "metadata": {}}]}, "--catalog"),
+        ({"metadata": [{"breadcrumb": [5], "metadata": {}}]}, "--catalog"),
+        *(
+            ({"schema": {"properties": {"id": field}}}, "--catalog")
+            for field in (None, True, {"type": 5}, {"type": [None]}, {"items": []}, {"properties": 1}, {"anyOf": {}})
+        ),
+        ({"schema": {"properties": {"id": {"items": {"anyOf": [{"properties": {"x": 1}}]}}}}}, "--catalog"),
+    ],
+)
+def test_a_catalog_that_was_changed_into_none_is_one_clear_line(
+    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], changes: dict[str, Any], says: str
+) -> None:
+    sandbox.clear()
+    catalog = tap.catalog("teams")
+    next(entry for entry in catalog["streams"] if entry["tap_stream_id"] == "teams").update(changes)
+    run = tap(config | {"drop_classes": ["user.contact"]}, catalog=catalog)
+    assert (run.code, run.stdout) == (1, "")
+    assert says in run.stderr.splitlines()[-1]
+    assert "unexpected" not in run.stderr
+    assert sandbox.requests == []
+
+
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "2026-W05-1", 20260131])
 def test_a_bookmark_that_is_no_day_of_the_calendar_is_one_clear_line_that_does_not_show_it(

@@ -18,6 +18,7 @@ from tests.support.partitions import BOTH, PARENTS, WINDOWS, FunctionClient, chu
 from tests.support.shelf import Shelf
 
 if TYPE_CHECKING:
+    from tap_factorialhr.walk import Pagination
     from tests.support.partitions import Answer, Asked
 
 LAST = {"has_next_page": False}
@@ -119,6 +120,24 @@ def test_rows_without_a_key_come_once_where_a_listing_is_read_again_in_parts(kin
         walk = fetcher.walk("s", None, [Partition("a/b", (), (days, parents), filtered=True)], only_once=True)
         rows = [(row["parent_id"], row["day"]) for _, page, _ in walk for row in page.rows]
     assert sorted(rows) == [(key, day) for key in "12" for day in ("2026-01-01", "2026-01-02")]
+
+
+@BOTH
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+@pytest.mark.parametrize("has_cursors", [True, False])
+def test_nor_do_they_come_twice_where_a_page_that_was_promised_comes_empty_once(
+    pagination: Pagination, concurrency: int, has_cursors: bool
+) -> None:
+    def twist(answer: dict[str, Any], asked: dict[str, str]) -> None:
+        if len(shelf.asked) == 3:
+            answer.update(data=[], meta={**answer["meta"], "has_next_page": False})
+        if not has_cursors and "page" in asked:
+            answer["meta"]["end_cursor"] = None
+
+    shelf = Shelf(list(range(1, 21)), limit=5, twist=twist)
+    with fetching(ShelfClient(shelf), concurrency=concurrency, pagination=pagination, page_size=5) as fetcher:
+        found = ids_of(fetcher.walk("s", None, [partition(1, filtered=True)], only_once=True))
+    assert found == [str(one) for one in range(1, 21)]
 
 
 # Listings of many pages
