@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _OWNER_ONLY = 0o600
 _ROOM = 1 << 16
 """Bytes that are held for a file that takes another's place: far more than a session needs."""
-_ROOM_IN_PLACE = 1 << 13
+ROOM_IN_PLACE = 1 << 14
 """The same where a file is written in place; it is that long from then on."""
 
 
@@ -127,7 +127,7 @@ class _InPlace:
         try:
             size = os.fstat(self._file).st_size
             os.lseek(self._file, size, os.SEEK_SET)
-            _write_all(self._file, b" " * (_ROOM_IN_PLACE - size))
+            _write_all(self._file, b" " * (ROOM_IN_PLACE - size))
             os.fsync(self._file)
         except BaseException:
             os.close(self._file)
