@@ -66,6 +66,17 @@ class Scope:
     since: date | None
     parents: Callable[[Parents], Mapping[str, str | None]]
 
+    def before_bookmark(self, days: int) -> date | None:
+        """So many days before the bookmark, None without one.
+
+        It is not before the first day that is asked for at all: a whole read begins there, and lets a target drop what
+        it does not bring.
+        """
+        if self.since is None:
+            return None
+        earliest = min(self.sync.start or date.min, self.since)
+        return max(days_before(self.since, days), earliest)
+
 
 class Slice(ABC):
     """One of the parts that an axis divides a resource's rows into.
@@ -177,9 +188,8 @@ class Windows(Axis):
 
 def _first_day(scope: Scope) -> date:
     sync = scope.sync
-    if scope.since is None:
-        return sync.start or sync.today - DEFAULT_HISTORY
-    return days_before(scope.since, DEFAULT_WINDOW_LOOKBACK if sync.lookback is None else sync.lookback)
+    days = DEFAULT_WINDOW_LOOKBACK if sync.lookback is None else sync.lookback
+    return scope.before_bookmark(days) or sync.start or sync.today - DEFAULT_HISTORY
 
 
 # Parents

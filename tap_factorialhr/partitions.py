@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_factorialhr.axes import Days, Slice
 from tap_factorialhr.client import GONE
-from tap_factorialhr.dates import EPOCH, days_before
+from tap_factorialhr.dates import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -169,9 +169,8 @@ class Partitions:
     def _changed_since(self) -> date | None:
         if not (self.resource.changed_since and self.incremental):
             return None
-        if self.scope.since is None:
-            return self.scope.sync.start
-        return days_before(self.scope.since, max(self.scope.sync.lookback or 0, LEAST_LOOKBACK))
+        sync = self.scope.sync
+        return self.scope.before_bookmark(max(sync.lookback or 0, LEAST_LOOKBACK)) or sync.start
 
 
 def _texts(value: ParameterValue) -> tuple[str, ...]:

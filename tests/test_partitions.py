@@ -111,6 +111,16 @@ def test_shorter_windows_have_the_same_days_and_bookmarks_that_end_them(days: in
         assert [one.bookmark for one in parts] == [min(window.last, TODAY).isoformat() for window in windows]
 
 
+@given(st.integers(0, 40), st.integers(-3, 40))
+def test_days_before_the_bookmark_are_read_again_but_none_before_the_first_day(start: int, bookmark: int) -> None:
+    """A whole read does not bring those, so that a target would drop them."""
+    since = TODAY - timedelta(days=bookmark)
+    (window, *_) = [one.window for one in partitions_of(WINDOWS, days=start, since=since)] or [None]
+    first = max(since - timedelta(days=15), min(since, TODAY - timedelta(days=start)))
+    assert window is None or window.first == first
+    assert window is not None or since > TODAY
+
+
 def test_a_resource_in_one_listing_can_be_neither_split_nor_left_out() -> None:
     (partition,) = partitions_of()
     assert (partition.split(), partition.can_be_left_out, partition.can_halve) == ((), False, False)
