@@ -81,13 +81,11 @@ class Trail:
     """The pages by number so far, each of which has to fit those before it.
 
     Attributes:
-        is_ordered: Whether its rows are told apart by ascending numbers, as far as the first page shows.
         is_counted: Whether the first page says how many pages there are.
         pages: How many there are as far as that page shows.
-        total: Rows in all, as far as is known; where pages are compared with the last one, all have to agree on it.
+        total: Rows in all as the first page says; where pages are compared with the last one, all have to agree on it.
         limit: Rows of a page at the most, as the server has it.
         sure: Up to where rows have come for certain, whatever has moved.
-        has_grown: Whether an answer told of more rows in all, where that was allowed.
     """
 
     def __init__(self, first: Page, *, key: str | None, page_size: int) -> None:
@@ -98,8 +96,8 @@ class Trail:
         self._rows = self._first.size
         self._pages = {hash(tuple(self._first.keys))}
         keys = self._first.keys
-        self.is_ordered = key is not None and bool(keys) and _ascending(keys)
-        self._met = None if self.is_ordered or key is None else set(keys)
+        is_ordered = bool(keys) and _ascending(keys)
+        self._met = None if is_ordered or key is None else set(keys)
         paginator = OffsetPaginator(page_size)
         self.is_counted = paginator.last_number(first.meta) is not None
         numbers = paginator.numbers_after(1, first.meta)
@@ -107,28 +105,20 @@ class Trail:
         self.total = first.meta.total
         self.limit = first.meta.limit
         self.sure = Resume(first.meta.end_cursor, self._rows if first.meta.end_cursor else 0)
-        self.has_grown = False
 
     def shifted(self, reason: str) -> ShiftedPagesError:
         """The error that makes the read go on by cursor from where it is sure."""
         return ShiftedPagesError(reason, self.sure)
 
-    def guard(self, page: Page, *, may_change: bool) -> bool:
-        """Take the last page for a sentinel; whether it is the last page at all.
-
-        Args:
-            page: The page by the last number.
-            may_change: Whether there may be other rows in all than before, since that alone proves no move.
-        """
+    def guard(self, page: Page) -> bool:
+        """Take the page by the last number for a sentinel; whether it is the last page at all."""
         trace = Trace.of(page, self._key)
         self._check_number(trace)
-        if may_change and trace.meta.total is not None:
-            self.total = trace.meta.total
         self._check_total(trace)
         self._sentinel = trace
         return bool(trace.keys) and not trace.meta.has_next_page
 
-    def add(self, page: Page, *, may_grow: bool = False) -> None:
+    def add(self, page: Page) -> None:
         """Take the next page.
 
         Raises:
@@ -137,7 +127,7 @@ class Trail:
         """
         trace = Trace.of(page, self._key)
         self._check_number(trace)
-        self._check_total(trace, may_grow=may_grow)
+        self._check_total(trace)
         if not trace.size:
             check_promise(trace, self._last, self._rows, (self._number + 1) * (trace.meta.limit or 0))
         self._append(trace)
@@ -173,7 +163,7 @@ class Trail:
             self.sure = Resume(page.meta.end_cursor, self._rows)
 
     def add_last(self, page: Page) -> None:
-        """Take the page that stood sentinel, or comes in its place, as the last one."""
+        """Take the last page, which has to be what it was when it was made sentinel."""
         trace = Trace.of(page, self._key)
         if trace.keys != self._sentinel.keys:
             raise self.shifted("the last page changed during the read")
@@ -183,12 +173,6 @@ class Trail:
         """Check that the first page is still what it was."""
         if Trace.of(first, self._key).keys != self._first.keys:
             raise self.shifted("the first page changed during the read")
-
-    def confirm_added(self, added: Page) -> None:
-        """Check that the rows after the last page are all that there are more in all."""
-        total = added.meta.total
-        if added.meta.has_next_page or total is None or self.total is None or len(added.rows) != total - self.total:
-            raise self.shifted("the total changed, and not by rows at the end alone")
 
     def _append(self, trace: Trace) -> None:
         self._check_order(trace.keys)
@@ -206,12 +190,9 @@ class Trail:
         if trace.keys and trace.keys[:1] == self._first.keys[:1]:
             raise IgnoredPageError("the server answers with the first page again", self.sure)
 
-    def _check_total(self, trace: Trace, *, may_grow: bool = False) -> None:
-        if trace.meta.total == self.total:
-            return
-        if not may_grow or trace.meta.total is None or self.total is None or trace.meta.total < self.total:
+    def _check_total(self, trace: Trace) -> None:
+        if trace.meta.total != self.total:
             raise self.shifted("the total changed")
-        self.has_grown = True
 
     def _check_order(self, keys: list[Key]) -> None:
         if self._key is None or not keys:

@@ -238,12 +238,10 @@ def _by_number(listing: Listing) -> Flow:
     yield first
     if chains is not None:
         yield from _overlap_checked(listing, trail, chains)
-    elif trail.is_counted and trail.is_ordered and not listing.filtered:
-        yield from _consistency_checked(listing, trail, rows_enter_last=True)
     elif first.meta.end_cursor:
         yield from _by_cursor(listing, trail.sure, total=trail.total)
     elif trail.is_counted and listing.key and trail.pages > _SECOND:
-        yield from _consistency_checked(listing, trail, rows_enter_last=False)
+        yield from _consistency_checked(listing, trail)
     else:
         yield from _page_after_page(listing, trail)
 
@@ -273,8 +271,6 @@ class Chains(NamedTuple):
         if page_size < _SHORTEST or listing.side_by_side == 1 or trail.pages < _FEWEST_SIDE_BY_SIDE:
             return None
         rest = -(-(trail.total - 1) // page_size) - 1
-        if trail.is_ordered and not listing.filtered and rest > trail.pages:
-            return None  # To look at the last page first takes fewer requests.
         length = -(-rest // listing.side_by_side)
         length = max(length, 2) if length <= _LONGEST_CHAIN else 2
         return cls(page_size, length, range(_SECOND, rest + 2, length))
@@ -326,53 +322,35 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
             raise trail.shifted("the server does not give the page after a cursor")
 
 
-def _planned(
-    position: int, numbers: range, request: Callable[[int], Request], ends: tuple[Request, ...] = ()
-) -> Iterator[Prefetch]:
-    """Name the requests that come next, from a position on, every so often; those of the end with the last ones."""
+def _planned(position: int, numbers: range, request: Callable[[int], Request]) -> Iterator[Prefetch]:
+    """Name the requests that come next, from a position on, every so often."""
     if position % _PLANNED == 0:
-        following = numbers[position : position + 2 * _PLANNED]
-        is_end = not numbers[position + 2 * _PLANNED :]
-        yield Prefetch((*map(request, following), *(ends if is_end else ())))
+        yield Prefetch(tuple(map(request, numbers[position : position + 2 * _PLANNED])))
 
 
-def _consistency_checked(listing: Listing, trail: Trail, *, rows_enter_last: bool) -> Flow:
-    """Pages side by side, after the last one, which stands sentinel.
+def _consistency_checked(listing: Listing, trail: Trail) -> Flow:
+    """Pages side by side where there are no cursors, after the last one, which stands sentinel.
 
     A row that goes moves all those behind it forward. Those read after that are one further than those read before, the
     sentinel among them, so that somewhere a row comes twice or out of order. What the sentinel cannot tell is whether a
-    row of the first page had gone before; so that one is looked at again.
-
-    Args:
-        listing: What to read.
-        trail: Its first page.
-        rows_enter_last: Whether rows enter at the end alone. Where they do not, one can push another out of the
-            sentinel's reach, so that this page has to be read again at the end, and be the same.
+    row of the first page had gone before; so that one is looked at again. Nor can it tell that a row entered, and
+    pushed another out of its reach; so it is read again at the end, and has to be the same.
     """
     number = trail.pages
     last = yield from _if_answered(listing.page(number))
-    if last is None or not trail.guard(last, may_change=rows_enter_last):
-        if trail.sure.cursor:
-            raise trail.shifted("the last page cannot be told beforehand")
+    if last is None or not trail.guard(last):
         yield from _page_after_page(listing, trail)
         return
     middle = range(_SECOND, number)
-    ends = (listing.page(1),) if rows_enter_last else (listing.page(number), listing.page(1))
     for position, one in enumerate(middle):
-        yield from _planned(position, middle, listing.page, ends if rows_enter_last else ())
+        yield from _planned(position, middle, listing.page)
         page = yield listing.page(one)
-        trail.add(page, may_grow=rows_enter_last and bool(last.meta.end_cursor))
+        trail.add(page)
         yield page
-    yield Prefetch(ends)
-    if not rows_enter_last:
-        last = yield listing.page(number)
+    yield Prefetch((listing.page(number), listing.page(1)))
+    last = yield listing.page(number)
     trail.add_last(last)
     trail.confirm((yield listing.page(1)))
-    if trail.has_grown:
-        added = yield listing.after(last.meta.end_cursor)
-        trail.confirm_added(added)
-        yield last
-        last = added
     yield last
 
 

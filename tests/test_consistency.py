@@ -46,18 +46,8 @@ def trail(*ids: Any, key: str | None = "id", **meta: Any) -> Trail:
 
 def test_the_first_page_says_what_can_be_told_of_the_rest() -> None:
     first = trail(1, 2, 3)
-    assert (first.is_ordered, first.is_counted, first.pages, first.total) == (True, True, 4, 12)
+    assert (first.is_counted, first.pages, first.total) == (True, 4, 12)
     assert first.sure == Resume("after 3", 3)
-    assert not first.has_grown
-
-
-@pytest.mark.parametrize("ids", [("b", "a"), (2, 1), (1, 1), ()])
-def test_what_does_not_ascend_is_not_ordered(ids: tuple[Any, ...]) -> None:
-    assert not Trail(page(*ids), key="id", page_size=LIMIT).is_ordered
-
-
-def test_rows_without_a_key_are_in_no_order() -> None:
-    assert not trail(1, 2, 3, key=None).is_ordered
 
 
 @pytest.mark.parametrize("missing", ["total", "limit"])
@@ -81,12 +71,8 @@ def test_without_a_cursor_it_would_begin_again() -> None:
 def after_guard(number: int) -> Trail:
     """A trail whose last page ended with a row of that number."""
     began = trail(1, 2, 3)
-    began.guard(page(10, 11, number, last=True), may_change=True)
+    began.guard(page(10, 11, number, last=True))
     return began
-
-
-def grown(added: Page) -> Check:
-    return lambda began: began.confirm_added(added)
 
 
 @pytest.mark.parametrize(
@@ -94,19 +80,14 @@ def grown(added: Page) -> Check:
     [
         (lambda began: began.add(page(4, 5, 6, total=11)), "the total changed"),
         (lambda began: began.add(page(4, 5, 6, total=13)), "the total changed"),
-        (lambda began: began.add(page(4, 5, 6, total=11), may_grow=True), "the total changed"),
-        (lambda began: began.add(page(4, 5, 6, total=None), may_grow=True), "the total changed"),
-        (lambda began: began.guard(page(10, 11, 12, total=13), may_change=False), "the total changed"),
+        (lambda began: began.add(page(4, 5, 6, total=None)), "the total changed"),
+        (lambda began: began.guard(page(10, 11, 12, total=13)), "the total changed"),
         (lambda began: began.add(page(3, 4, 5)), "a page does not begin after the last one ended"),
         (lambda began: began.add(page(4, 6, 5)), "a page does not begin after the last one ended"),
         (lambda began: began.add(page("x", "y")), "a page does not begin after the last one ended"),
         (lambda began: began.add(page(4, 5, 6, last=True)), "the rows read are not as many as the total"),
         (lambda began: began.add_last(page(11, 12, 13, last=True)), "the last page changed during the read"),
         (lambda began: began.confirm(page(1, 2, 4)), "the first page changed during the read"),
-        (grown(page(13, total=13)), "the total changed, and not by rows at the end alone"),
-        (grown(page(13, total=14, last=True)), "the total changed, and not by rows at the end alone"),
-        (grown(page(13, 14, total=13, last=True)), "the total changed, and not by rows at the end alone"),
-        (grown(page(13, total=None, last=True)), "the total changed, and not by rows at the end alone"),
         (lambda began: began.add_overlapping(page(4, 5, 6)), "a page does not hold the last row before it"),
         (lambda began: began.add_overlapping(page(3, None)), "a page does not hold the last row before it"),
         (lambda began: began.add_following(page()), "a page that was promised has no rows"),
@@ -123,7 +104,7 @@ def test_what_does_not_fit_is_said_and_the_read_goes_on_after_the_first_page(che
     ("check", "reason"),
     [
         (lambda began: began.add(page(4, 5, 6, has_previous_page=False)), "the server ignores the page number"),
-        (lambda began: began.guard(page(1, 2, 3), may_change=True), "the server answers with the first page again"),
+        (lambda began: began.guard(page(1, 2, 3)), "the server answers with the first page again"),
         (
             lambda began: began.add_overlapping(page(1, 2, 3)),
             "the server answers with the first page again",
@@ -196,30 +177,16 @@ def test_rows_without_a_key_are_told_by_all_that_is_in_them() -> None:
 
 def test_pages_that_fit_are_silent() -> None:
     began = trail(1, 2, 3)
-    assert began.guard(page(10, 11, 12, last=True), may_change=False)
+    assert began.guard(page(10, 11, 12, last=True))
     began.add(page(4, 5, 6))
     began.add(page(7, 8, 9))
     began.add_last(page(10, 11, 12, last=True))
     began.confirm(page(1, 2, 3))
-    assert not began.has_grown
-
-
-def test_more_rows_in_all_are_noted_where_they_may_come() -> None:
-    began = after_guard(12)
-    began.add(page(4, 5, 6, total=13), may_grow=True)
-    assert began.has_grown
-    began.confirm_added(page(13, total=13, last=True))
-
-
-def test_the_last_page_may_know_of_more_rows_than_the_first() -> None:
-    began = trail(1, 2, 3)
-    assert began.guard(page(10, 11, 12, 13, total=13, last=True), may_change=True)
-    assert began.total == 13
 
 
 @pytest.mark.parametrize("other", [page(10, 11, 12), page(last=True), page()])
 def test_one_that_is_not_the_last_is_no_sentinel(other: Page) -> None:
-    assert not trail(1, 2, 3).guard(other, may_change=False)
+    assert not trail(1, 2, 3).guard(other)
 
 
 # Pages that were promised

@@ -144,7 +144,7 @@ def test_nor_do_they_come_twice_where_a_page_that_was_promised_comes_empty_once(
 
 
 @pytest.mark.parametrize("planned", [1, 2, 3, 7, 1000])
-@pytest.mark.parametrize("kind", ["chains", "last page first", "no cursors"])
+@pytest.mark.parametrize("kind", ["filtered", "unfiltered", "no cursors"])
 def test_requests_that_are_named_in_parts_are_each_sent_once(
     planned: int, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,10 +155,11 @@ def test_requests_that_are_named_in_parts_are_each_sent_once(
     monkeypatch.setattr(reading, "_PLANNED", planned)
     client = ShelfClient(Shelf(list(range(1, 1201)), limit=10, twist=twist))
     with fetching(client, concurrency=8, page_size=10) as fetcher:
-        found = ids_of(fetcher.walk("s", "id", [partition(1, filtered=kind == "chains")]))
+        found = ids_of(fetcher.walk("s", "id", [partition(1, filtered=kind == "filtered")]))
     assert list(dict.fromkeys(found)) == [str(one) for one in range(1, 1201)]
     times = Counter(asked.params["page"] for asked in client.asked if "page" in asked.params)
-    assert times.pop("1") <= 2  # It is looked at again at the end.
+    assert times.pop("1") <= 2  # It is looked at again at the end, and without cursors the last one as well.
+    assert kind != "no cursors" or times.pop("120") == 2
     assert set(times.values()) == {1}
 
 
@@ -222,22 +223,29 @@ def test_that_page_numbers_are_ignored_is_said_once_and_none_is_asked_for_again(
     filtered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "tap-factorialhr")
-    client = FunctionClient(lambda asked: page_of({**asked, "page": "1"}, pages=10))
-    with fetching(client, concurrency=1) as fetcher:
-        walk = fetcher.walk("s", "id", [partition(one, filtered=filtered) for one in range(3)])
-        assert ids_of(walk) == [str(one) for one in range(1, 11)] * 3
-    says = "s: the server answers with the first page again, going on by cursor"
-    assert [(one.levelname, one.message) for one in caplog.records] == ([] if filtered else [("WARNING", says)])
-    assert [one for one in client.asked if int(one.params.get("page", 1)) > 1] == client.asked[1 : 1 if filtered else 2]
+    client = ShelfClient(Shelf(list(range(1, 31)), limit=3, ignores=frozenset({"page"})))
+    with fetching(client, concurrency=8, page_size=3) as fetcher:
+        for number in range(3):
+            client.asked.clear()
+            found = ids_of(fetcher.walk("s", "id", [partition(number, filtered=filtered)]))
+            assert found == [str(one) for one in range(1, 31)]
+            assert any(int(one.params.get("page", 1)) > 1 for one in client.asked) == (number == 0)
+    says = "s: the server ignores the page number, going on by cursor"
+    assert [(one.levelname, one.message) for one in caplog.records] == [("WARNING", says)]
 
 
-def test_that_rows_have_moved_is_told_to_those_who_look(caplog: pytest.LogCaptureFixture) -> None:
+def test_that_page_numbers_are_not_trusted_any_more_is_told_to_those_who_look(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tap-factorialhr")
-    totals = iter([9])
-    client = FunctionClient(lambda asked: page_of(asked, pages=next(totals, 10)))
-    with fetching(client, concurrency=1) as fetcher:
-        assert ids_of(fetcher.walk("s", "id", [partition(1)]))[:10] == [str(one) for one in range(1, 11)]
-    says = "s: the last page cannot be told beforehand, going on by cursor"
+    refused: list[str] = []
+
+    def refuse(_: dict[str, Any], asked: dict[str, str]) -> None:
+        if "after_id" in asked and not refused:
+            refused.append(asked["after_id"])
+            raise RejectedError("HTTP 400")
+
+    with fetching(ShelfClient(Shelf(list(range(1, 71)), limit=7, twist=refuse)), concurrency=8, page_size=7) as fetcher:
+        assert set(ids_of(fetcher.walk("s", "id", [partition(1)]))) == {str(one) for one in range(1, 71)}
+    says = "s: the server does not give the page after a cursor, going on by cursor"
     assert [(one.levelname, one.message) for one in caplog.records] == [("INFO", says)]
 
 

@@ -39,11 +39,12 @@ def chunk(first: int, last: int, **more: Any) -> Partition:
     return Partition("a/b", (("part", "1"),), (ChunkOfParents(PARENTS, keys),), filtered=True, **more)
 
 
-def page_of(asked: dict[str, str], pages: int, rows: int = 1) -> Answer:
+def page_of(asked: dict[str, str], pages: int, rows: int = 1, *, has_cursor: bool = True) -> Answer:
     """A page of a listing of so many pages, which its number or its cursor asks for."""
     number = int(asked.get("after_id", 0)) + 1 if "after_id" in asked else int(asked.get("page", 1))
     first = (number - 1) * rows + 1
-    meta = {"limit": rows, "total": pages * rows, "has_next_page": number < pages, "end_cursor": str(number)}
+    end = str(number) if has_cursor else None
+    meta = {"limit": rows, "total": pages * rows, "has_next_page": number < pages, "end_cursor": end}
     return {"data": [{"id": str(one)} for one in range(first, first + rows)], "meta": meta}
 
 
