@@ -28,7 +28,7 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         th.StringType(min_length=1),
         secret=True,
         title="API key",
-        description="An API key. One of the four authentication methods.",
+        description="An API key, the simplest of the authentication methods.",
     ),
     th.Property(
         "access_token",
@@ -138,7 +138,7 @@ CONFIG_SCHEMA: dict[str, Any] = th.PropertiesList(
         allowed_values=["skip", "fail"],
         default="skip",
         title="On forbidden",
-        description="What a resource that answers 403 or 404 does to the run: skip the stream, or fail.",
+        description="What a resource that is refused (402, 403, 404 or 410) does to the run: skip the stream, or fail.",
     ),
     th.Property(
         "integration_uuids",

@@ -42,15 +42,18 @@ LONGEST_SETTLING = 30.0
 NOTHING_SELECTED = "no stream is selected, so there is nothing to read; look at the selection's spelling"
 
 
-def _environment_config(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """The settings of the environment, and those it lacks of the nearest ``.env`` from the working directory upwards.
+def _load_dotenv() -> None:
+    """Take what the environment lacks out of the nearest ``.env`` from the working directory upwards.
 
     The SDK would look for that file above the place where it is installed, and let it win over the environment.
     """
-    here = Path.cwd()
-    file = next((file for one in (here, *here.parents) if (file := one / ".env").is_file()), None)
-    if file is not None:
+    if file := dotenv.find_dotenv(usecwd=True):
         dotenv.load_dotenv(file, override=False)
+
+
+def _environment_config(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The settings of the environment, with those of ``.env``."""
+    _load_dotenv()
     return parse_environment_config(schema, prefix, os.devnull)
 
 
@@ -210,7 +213,7 @@ class TapFactorialHR(Tap):
         """
         cls.append_builtin_config(cls.config_jsonschema)
         if "ENV" in value:
-            _environment_config({}, cls._env_var_prefix)  # So that what is in .env is checked as well.
+            _load_dotenv()  # So that what is in it is checked as well.
             environment.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         else:
             environment.check_names_for_meltano(cls.config_jsonschema["properties"], cls._env_var_prefix)

@@ -134,12 +134,6 @@ class OAuth:
         """Make a refresh token of one's own choice valid."""
         self._refresh[token] = time.monotonic() + self.refresh_token_lifetime
 
-    def revoke(self) -> None:
-        """Make every token and code worthless."""
-        self._access.clear()
-        self._refresh.clear()
-        self._codes.clear()
-
     def expire_access_tokens(self) -> None:
         """Make every access token worthless, while refresh tokens stay good."""
         self._access.clear()
