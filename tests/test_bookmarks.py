@@ -80,6 +80,27 @@ def test_a_change_around_midnight_comes_although_our_clock_is_ahead(
     assert last["value"]["bookmarks"]["employees"]["replication_key_value"] < rows[0]["updated_at"]
 
 
+@pytest.mark.parametrize("lookback", [None, 30])
+def test_what_is_before_the_first_day_is_not_read_again_either(
+    tap: TapRunner, company: Sandbox, lookback: int | None
+) -> None:
+    """It would leave the table with the next whole read, which begins at that day."""
+    catalog = tap.catalog("employees", "attendance_shifts")
+    start = (datetime.now(UTC).date() - 3 * DAY).isoformat()
+    config = config_for(company, start_date=start, lookback_days=lookback, emit_activate_version_messages=True)
+    first = tap(config, catalog=catalog)
+    assert first.records["attendance_shifts"]
+    state = first.state
+    for stream in ("employees", "attendance_shifts"):
+        assert state["bookmarks"][stream]["first_day"] == start
+        state["bookmarks"][stream]["replication_key_value"] = start
+    company.clear()
+    again = tap(config, catalog=catalog, state=state)
+    assert again.code == 0, again.stderr
+    assert {one.get("updated_at_gteq") for one in company.requests_for("employees/employees")} == {start}
+    assert min(one.get("start_on") or "" for one in company.requests_for("attendance/shifts")) == start
+
+
 @pytest.mark.parametrize(("hour", "lookback"), [(0, None), (1, 0), (13, 1), (23, None)])
 def test_a_change_right_after_the_bookmark_comes_wherever_the_company_is(
     tap: TapRunner, company: Sandbox, hour: int, lookback: int | None

@@ -120,27 +120,6 @@ def test_every_form_of_a_bookmark_asks_from_the_same_date(
     assert {one.get("updated_at_gteq") for one in sandbox.requests} == {"2026-03-02"}
 
 
-@pytest.mark.parametrize("lookback", [None, 30])
-def test_what_is_before_the_first_day_is_not_read_again_either(
-    tap: TapRunner, sandbox: Sandbox, config: dict[str, Any], lookback: int | None
-) -> None:
-    """It would leave the table with the next whole read, which begins at that day."""
-    catalog = tap.catalog("employees", "attendance_shifts")
-    start = (datetime.now(UTC).date() - 3 * DAY).isoformat()
-    config |= {"start_date": start, "lookback_days": lookback, "emit_activate_version_messages": True}
-    first = tap(config, catalog=catalog)
-    assert first.records["attendance_shifts"]
-    state = first.state
-    for stream in ("employees", "attendance_shifts"):
-        assert state["bookmarks"][stream]["first_day"] == start
-        state["bookmarks"][stream]["replication_key_value"] = start
-    sandbox.clear()
-    again = tap(config, catalog=catalog, state=state)
-    assert again.code == 0, again.stderr
-    assert {one.get("updated_at_gteq") for one in sandbox.requests_for("employees/employees")} == {start}
-    assert min(one.get("start_on") or "" for one in sandbox.requests_for("attendance/shifts")) == start
-
-
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
 def test_a_bookmark_in_the_future_is_brought_back(
     tap: TapRunner, config: dict[str, Any], sandbox: Sandbox, stream: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
@@ -18,7 +19,10 @@ import requests
 from tap_factorialhr.auth import make_authenticator
 from tap_factorialhr.errors import SessionError
 from tap_factorialhr.http_session import Session
+from tap_factorialhr.oauth_session import OAuthSession
+from tap_factorialhr.session_document import MOST_SEEN, SessionDocument
 from tap_factorialhr.token_file import TokenFile
+from tap_factorialhr.whole_writes import ROOM_IN_PLACE
 from tests.support.descriptors import no_descriptors_left
 from tests.support.http import exchange
 from tests.support.oauth_server import OAuthServer, serving
@@ -152,6 +156,16 @@ class TestMountedFile:
             with place.exclusive():
                 place.write(content)
                 assert json.loads(place.read() or b"") == json.loads(content)
+
+
+def test_the_room_in_place_is_enough_for_all_that_is_remembered() -> None:
+    """It is held before the refresh token is used up, and the disk may be full by then."""
+    session = OAuthSession(
+        refresh_token="r" * 2000, client_id="c" * 100, client_secret="s" * 100, access_token="a" * 4000
+    )
+    digest = hashlib.sha256(b"").hexdigest()
+    document = SessionDocument(session=session, target_url="https://api.factorialhr.com", seen=(digest,) * MOST_SEEN)
+    assert len(document.to_json()) < ROOM_IN_PLACE
 
 
 class TestDuringTheTokenRequest:
