@@ -183,7 +183,7 @@ def check_catalog(catalog: Mapping[str, Any] | None) -> None:
         raise ConfigError('the file of --catalog is not of the form {"streams": [...]}; make it with --discover')
     for entry in streams:
         stream = entry["tap_stream_id"]
-        if entry.get("stream", stream) != stream:
+        if (entry.get("stream") or stream) != stream:
             raise ConfigError(f"the catalog gives {stream} another name; leave it, and set stream_maps for that")
 
 
@@ -200,6 +200,7 @@ def _is_schema(schema: object) -> bool:
     """Whether this can be the schema of a field, with all those inside it."""
     if not isinstance(schema, dict):
         return False
+    schema = _given(schema)
     properties, kinds = schema.get("properties", {}), schema.get("type", [])
     if not isinstance(properties, dict) or not (isinstance(kinds, str) or _are_texts(kinds)):
         return False
@@ -214,7 +215,10 @@ def _is_metadata(part: object) -> bool:
     if not isinstance(part, dict) or not isinstance(part.get("metadata"), dict):
         return False
     breadcrumb = part.get("breadcrumb")
-    return _are_texts(breadcrumb) and breadcrumb[-1:] != ["properties"]
+    if not _are_texts(breadcrumb):
+        return False
+    steps = iter(breadcrumb)
+    return all(step != "properties" or next(steps, None) is not None for step in steps)
 
 
 def _are_texts(values: object) -> TypeGuard[list[str]]:

@@ -43,12 +43,14 @@ class ShiftedPagesError(Exception):
 
     Attributes:
         resume: From where.
+        is_promised: Whether there are rows after that for certain.
     """
 
-    def __init__(self, reason: str, resume: Resume) -> None:
+    def __init__(self, reason: str, resume: Resume, *, is_promised: bool = True) -> None:
         """Take what was noticed, without any value of a row, and from where the read can go on."""
         super().__init__(reason)
         self.resume = resume
+        self.is_promised = is_promised
 
 
 class IgnoredPageError(ShiftedPagesError):
@@ -106,9 +108,9 @@ class Trail:
         self.limit = first.meta.limit
         self.sure = Resume(first.meta.end_cursor, self._rows if first.meta.end_cursor else 0)
 
-    def shifted(self, reason: str) -> ShiftedPagesError:
+    def shifted(self, reason: str, *, is_promised: bool = True) -> ShiftedPagesError:
         """The error that makes the read go on by cursor from where it is sure."""
-        return ShiftedPagesError(reason, self.sure)
+        return ShiftedPagesError(reason, self.sure, is_promised=is_promised)
 
     def guard(self, page: Page) -> bool:
         """Take the page by the last number for a sentinel; whether it is the last page at all."""

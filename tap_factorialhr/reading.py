@@ -97,7 +97,8 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
         except ShiftedPagesError as shift:
             listing.note(shift)
             tally.rows = shift.resume.rows
-            flow = _by_cursor(listing, shift.resume, total=tally.total)
+            promise = Promise.MORE if shift.is_promised else Promise.UNSAID
+            flow = _by_cursor(listing, shift.resume, promise, total=tally.total)
         except MissingPageError as missing:
             if attempt == _MOST_RESTARTS:
                 raise
@@ -300,24 +301,26 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
     """
     for position, number in enumerate(count(_SECOND, chains.length)):
         yield from _planned(position, chains.numbers, chains.request)
-        first = yield chains.request(number)
+        first = yield from _if_answered(chains.request(number))
+        if first is None:
+            raise trail.shifted("the server refuses a page by number")
         page = trail.add_overlapping(first)
         for following in first.following:
             yield page
             trail.add_following(following)
             page = following
         total = trail.total if page.meta.total is None else page.meta.total
-        is_last = page.meta.has_next_page is False
+        is_last, is_again = page.meta.has_next_page is False, page.meta.end_cursor is None
         if is_last and total is not None and trail.sure.rows < total <= chains.places(number, len(first.following)):
             latest = yield from _if_answered(listing.page(1))
             page = replace(page, meta=replace(page.meta, total=latest.meta.total if latest else total))
         yield page
         if is_last:
             if total is not None and total > chains.places(number, len(first.following)):
-                raise trail.shifted("a page that is not the last one says that it is")
+                raise trail.shifted("a page that is not the last one says that it is", is_promised=is_again)
             return
         if page.meta.has_next_page is None:
-            raise trail.shifted("a page does not say whether it is the last one")
+            raise trail.shifted("a page does not say whether it is the last one", is_promised=is_again)
         if len(first.following) < chains.length - 1:
             raise trail.shifted("the server does not give the page after a cursor")
 

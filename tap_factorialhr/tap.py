@@ -47,7 +47,8 @@ def _load_dotenv() -> None:
 
     The SDK would look for that file above the place where it is installed, and let it win over the environment.
     """
-    if file := dotenv.find_dotenv(usecwd=True):
+    file = dotenv.find_dotenv(usecwd=True)
+    if Path(file).is_file():  # and no pipe, which would be waited for
         dotenv.load_dotenv(file, override=False)
 
 

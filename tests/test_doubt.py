@@ -253,6 +253,15 @@ def test_one_answer_that_says_less_than_the_others_costs_no_row(
         assert set(found) == {str(one) for one in shelf.ids}
 
 
+def test_no_row_comes_again_where_a_last_page_does_not_say_so_and_nothing_comes_after_it() -> None:
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        if not answer["data"] or answer["data"][-1]["id"] == "95":
+            answer["meta"] = {"end_cursor": answer["meta"]["end_cursor"]}
+
+    shelf = Shelf(list(range(1, 96)), limit=10, twist=twist)
+    assert read_shelf(shelf, side_by_side=8) == [str(one) for one in shelf.ids]
+
+
 @pytest.mark.parametrize("number", range(2, 7))
 def test_where_other_pages_have_cursors_it_is_asked_for_again(number: int) -> None:
     def twist(answer: dict[str, Any], _: Asked) -> None:

@@ -160,6 +160,18 @@ def test_a_server_that_does_not_go_to_the_last_page_is_read_by_cursor(filtered: 
     assert read_shelf(shelf, filtered=filtered) == ids(*one_to(15))
 
 
+@pytest.mark.parametrize("last", ["1", "4"])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_server_that_refuses_pages_by_number_is_read_by_cursor(filtered: bool, last: str) -> None:
+    def refuse(_: Any, asked: Asked) -> None:
+        if asked.get("page", "1") > last:
+            raise RejectedError("HTTP 400")
+
+    shelf, notes = Shelf(one_to(63), limit=7, twist=refuse), list[str]()
+    assert read_shelf(shelf, filtered=filtered, side_by_side=8, notes=notes) == ids(*one_to(63))
+    assert notes == ["the server refuses a page by number"]
+
+
 def test_a_server_that_refuses_a_cursor_between_pages_by_number_is_asked_again_from_there() -> None:
     refused = list[int]()
 

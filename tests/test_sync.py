@@ -365,6 +365,17 @@ def test_a_catalog_that_was_changed_into_none_is_one_clear_line(
     assert sandbox.requests == []
 
 
+def test_a_catalog_may_be_written_by_others(tap: TapRunner, config: dict[str, Any]) -> None:
+    catalog = tap.catalog("teams")
+    teams = next(entry for entry in catalog["streams"] if entry["tap_stream_id"] == "teams")
+    teams["stream"] = None
+    teams["schema"]["properties"]["name"].update(items=None, properties=None, anyOf=None)
+    teams["metadata"].append({"breadcrumb": ["properties", "properties"], "metadata": {"selected": True}})
+    run = tap(config | {"drop_classes": ["user.contact"]}, catalog=catalog)
+    assert run.code == 0, run.stderr
+    assert run.records["teams"]
+
+
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "2026-W05-1", 20260131])
 def test_a_bookmark_that_is_no_day_of_the_calendar_is_one_clear_line_that_does_not_show_it(
