@@ -143,7 +143,7 @@ class Listing:
         if is_first and own and not size:
             raise PaginationError("the server tells of rows and gives none")
         # Asking once more costs a request, taking it for the last page could cost rows.
-        can_be_asked = meta.end_cursor is not None or meta.has_next_page is None
+        can_be_asked = meta.end_cursor is not None or meta.has_next_page is None or own is None
         counted = own if own is not None or not self.counts_rows else total
         is_doubtful = size and can_be_asked and _is_doubtful(meta, size, 0 if is_first else places, counted)
         return Promise.UNSAID if is_doubtful else Promise.NONE

@@ -240,7 +240,7 @@ def test_one_answer_that_says_less_than_the_others_costs_no_row(
 
     def twist(answer: dict[str, Any], _: Asked) -> None:
         if len(shelf.asked) == number and answer["data"]:
-            end = {"end_cursor": answer["meta"]["end_cursor"]} if has_cursor or said else {}
+            end = {"end_cursor": answer["meta"]["end_cursor"]} if has_cursor else {}
             answer["meta"] = said | end
 
     shelf = Shelf(list(range(1, count + 1)), limit=10, twist=twist)
