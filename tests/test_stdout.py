@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections import Counter
@@ -75,11 +77,19 @@ def test_a_signal_while_the_target_reads_slowly_leaves_whole_lines_and_a_state(
     assert ids == known[: len(ids)]
 
 
+def until_some_wait(process: subprocess.Popen[bytes], size: int) -> None:
+    """Wait until so many bytes are in the pipe that nobody reads."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + 60
+    while int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder) < size:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_target_that_stands_still_is_left_with_whole_lines(tap: TapRunner, large: Sandbox) -> None:
     process = started(tap, config_for(large))
-    assert process.stdout is not None
-    select.select([process.stdout], [], [], 30)
-    time.sleep(0.3)
+    until_some_wait(process, 30_000)  # The schema is a third of that.
+    time.sleep(0.3)  # The pipe is full by now, or soon.
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 128 + signal.SIGINT
     lines = read_slowly(process).split(b"\n")
