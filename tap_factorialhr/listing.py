@@ -194,6 +194,7 @@ class Tally:
 
     @property
     def count(self) -> RowCount:
-        """How many rows came, of how many that there were at the first or the last answer, where those were fewer."""
-        # A row that enters can do so among those that have been read, and is none that is missing.
-        return RowCount(self.rows, min(self._totals, default=0))
+        """How many rows came, of how many that there are as far as the last answer shows."""
+        # A row that enters a part of all rows can do so among those that have been read, and is none that is missing.
+        totals = self._totals if self._listing.filtered else self._totals[-1:]
+        return RowCount(self.rows, min(totals, default=0))

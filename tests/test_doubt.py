@@ -325,6 +325,18 @@ def test_rows_that_the_server_counts_and_does_not_give_are_told(
 
 
 @BOTH
+def test_a_row_that_is_added_does_not_make_up_for_one_that_is_not_given(by_number: bool) -> None:
+    """A target would be told to drop that one, if it had come before."""
+
+    def hide(answer: dict[str, Any], _: Asked) -> None:
+        answer["data"] = [row for row in answer["data"] if row["id"] != "15"]
+
+    shelf = Shelf(list(range(1, 36)), limit=10, twist=hide)
+    shelf.change = lambda number: shelf.ids.append(36) if number == 3 else None
+    assert counted(shelf, by_number=by_number) == RowCount(35, 36)
+
+
+@BOTH
 def test_an_empty_first_page_does_not_hide_that(by_number: bool) -> None:
     shelf = Shelf(list(range(1, 26)), limit=10)
     shelf.twist = lambda answer, asked: answer.update(data=[]) if "after_id" not in asked else None
