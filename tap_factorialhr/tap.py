@@ -46,10 +46,21 @@ def _load_dotenv() -> None:
     """Take what the environment lacks out of the nearest ``.env`` from the working directory upwards.
 
     The SDK would look for that file above the place where it is installed, and let it win over the environment.
+
+    Raises:
+        ConfigError: It cannot be read.
     """
-    file = dotenv.find_dotenv(usecwd=True)
-    if Path(file).is_file():  # and no pipe, which would be waited for
+    file = ""
+    with suppress(FileNotFoundError):  # The working directory itself has been removed.
+        file = dotenv.find_dotenv(usecwd=True)
+    if not Path(file).is_file():  # A pipe would be waited for.
+        return
+    try:
         dotenv.load_dotenv(file, override=False)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(f"{file} is not UTF-8; save it as that") from None
 
 
 def _environment_config(schema: dict[str, Any], prefix: str) -> dict[str, Any]:

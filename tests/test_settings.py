@@ -13,7 +13,7 @@ import pytest
 from tap_factorialhr.__main__ import run as main
 from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.support.tap import TapRunner, config_for
+from tests.support.tap import TAP, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +171,31 @@ def test_env_is_the_file_of_the_directory_that_the_tap_is_run_in(
     )
     assert run.returncode == 0, run.stderr
     assert '"RECORD"' in run.stdout
+
+
+@pytest.mark.parametrize("command", [["--config=ENV", "--discover"], ["--config=ENV"], ["check"]])
+def test_an_env_that_is_no_text_is_one_clear_line(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / ".env").write_bytes(f"{PREFIX}API_KEY=zażółć\n".encode("iso-8859-2"))
+    run = subprocess.run([*TAP, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    (line,) = [line for line in run.stderr.splitlines() if "Skipping parse" not in line]
+    assert line.endswith(f"{tmp_path / '.env'} is not UTF-8; save it as that")
+
+
+def test_a_directory_that_has_been_removed_has_no_env(tmp_path: Path) -> None:
+    command = 'rmdir "$PWD" && exec "$@"'
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    run = subprocess.run(
+        ["sh", "-c", command, "sh", *TAP, "--config=ENV", "--discover"],
+        cwd=gone,
+        env={**os.environ, f"{PREFIX}API_KEY": "x"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert '"streams"' in run.stdout
 
 
 def test_the_environment_goes_before_env(tmp_path: Path, company: Sandbox, tap: TapRunner) -> None:
