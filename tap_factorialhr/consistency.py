@@ -35,7 +35,7 @@ class PaginationError(Exception):
 
 
 class MissingPageError(PaginationError):
-    """A page was promised and came without rows: rows may have gone meanwhile, or the server is at fault."""
+    """Rows that are told of do not come, or cannot be asked for: they may have gone meanwhile, or the server errs."""
 
 
 class ShiftedPagesError(Exception):

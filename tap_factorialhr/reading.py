@@ -208,7 +208,8 @@ def _next_cursor(page: Page, before: set[str | None]) -> str:
     if cursor is None:
         if page.meta.has_next_page:
             raise PaginationError("the server promises a next page and gives no cursor for it")
-        raise PaginationError(_IN_DOUBT)
+        # One that says it is the last one is held against a total from before, of which rows may have gone.
+        raise MissingPageError(_IN_DOUBT) if page.meta.has_next_page is False else PaginationError(_IN_DOUBT)
     if len(cursor) > _LONGEST_CURSOR:
         raise PaginationError(f"the server's cursor is longer than {_LONGEST_CURSOR} characters")
     if cursor in before:

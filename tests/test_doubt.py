@@ -253,6 +253,25 @@ def test_one_answer_that_says_less_than_the_others_costs_no_row(
         assert set(found) == {str(one) for one in shelf.ids}
 
 
+@BOTH
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("side_by_side", [1, 8])
+@pytest.mark.parametrize("goes", range(2, 5))
+def test_a_row_that_goes_is_no_error_where_a_last_page_has_neither_total_nor_cursor(
+    goes: int, side_by_side: int, filtered: bool, by_number: bool
+) -> None:
+    """The total of a page before is one too many then, for a page too many."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        if not answer["meta"]["has_next_page"]:
+            answer["meta"] = {"limit": 10, "has_next_page": False}
+
+    shelf = Shelf(list(range(1, 42)), limit=10, twist=twist)
+    shelf.change = lambda number: shelf.ids.remove(40) if number == goes else None
+    found = read_shelf(shelf, by_number=by_number, side_by_side=side_by_side, filtered=filtered)
+    assert set(found) == {str(one) for one in shelf.ids} | (set(found) & {"40"})
+
+
 def test_no_row_comes_again_where_a_last_page_does_not_say_so_and_nothing_comes_after_it() -> None:
     def twist(answer: dict[str, Any], _: Asked) -> None:
         if not answer["data"] or answer["data"][-1]["id"] == "95":
@@ -270,6 +289,19 @@ def test_where_other_pages_have_cursors_it_is_asked_for_again(number: int) -> No
 
     shelf = Shelf(list(range(1, 96)), limit=10, twist=twist)
     assert set(read_shelf(shelf, filtered=True, side_by_side=8)) == {str(one) for one in range(1, 96)}
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_nothing_after_it_is_not_believed_where_it_has_neither_word_nor_cursor(filtered: bool) -> None:
+    def twist(answer: dict[str, Any], asked: Asked) -> None:
+        if len(shelf.asked) == 3:
+            answer["meta"] = {}
+        elif len(shelf.asked) > 3 and "after_id" in asked:
+            answer.update(data=[], meta={"has_next_page": False})
+
+    shelf = Shelf(list(range(1, 96)), limit=10, twist=twist)
+    with pytest.raises(PaginationError):
+        read_shelf(shelf, filtered=filtered, side_by_side=8)
 
 
 @pytest.mark.parametrize(
