@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tap_factorialhr.consistency import PaginationError
-from tap_factorialhr.listing import Listing, RowCount
+from tap_factorialhr.listing import Listing
 from tap_factorialhr.reading import Prefetch, read
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.support.shelf import Asked, Shelf, drive, read_shelf
@@ -326,153 +325,6 @@ def test_no_table_is_emptied_by_an_answer_that_is_in_doubt(tap: TapRunner, answe
     assert "teams" in run.stderr
     assert "Traceback" not in run.stderr
     assert not [message for message in run.of_type("ACTIVATE_VERSION") if message["stream"] == "teams"]
-
-
-# Fewer rows than the total, at the end of a read
-
-
-def counted(shelf: Shelf, *, by_number: bool, seed: int | None = None, **known: Any) -> RowCount:
-    """What a read that comes to its end says of how many rows came, and how many there are."""
-    found: list[RowCount] = []
-
-    def flow() -> Any:
-        found.append((yield from read(Listing(shelf.limit, **known), by_number=by_number)))
-
-    drive(flow(), shelf, None if seed is None else random.Random(seed))
-    return found[0]
-
-
-@BOTH
-@pytest.mark.parametrize("side_by_side", [1, 8])
-@pytest.mark.parametrize("filtered", [True, False])
-def test_rows_that_the_server_counts_and_does_not_give_are_told(
-    side_by_side: int, filtered: bool, by_number: bool
-) -> None:
-    def skip(answer: dict[str, Any], _: Asked) -> None:
-        answer["data"] = [row for row in answer["data"] if int(row["id"]) not in range(14, 17)]
-
-    shelf = Shelf(list(range(1, 61)), limit=10, twist=skip)
-    count = counted(shelf, by_number=by_number, side_by_side=side_by_side, filtered=filtered)
-    assert (count.rows, count.total, count.is_short) == (57, 60, True)
-
-
-@BOTH
-def test_a_row_that_is_added_does_not_make_up_for_one_that_is_not_given(by_number: bool) -> None:
-    """A target would be told to drop that one, if it had come before."""
-
-    def hide(answer: dict[str, Any], _: Asked) -> None:
-        answer["data"] = [row for row in answer["data"] if row["id"] != "15"]
-
-    shelf = Shelf(list(range(1, 36)), limit=10, twist=hide)
-    shelf.change = lambda number: shelf.ids.append(36) if number == 3 else None
-    assert counted(shelf, by_number=by_number) == RowCount(35, 36)
-
-
-@BOTH
-def test_an_empty_first_page_does_not_hide_that(by_number: bool) -> None:
-    shelf = Shelf(list(range(1, 26)), limit=10)
-    shelf.twist = lambda answer, asked: answer.update(data=[]) if "after_id" not in asked else None
-    assert counted(shelf, by_number=by_number).is_short
-
-
-@BOTH
-@pytest.mark.parametrize("side_by_side", [1, 8])
-@pytest.mark.parametrize("filtered", [True, False])
-@pytest.mark.parametrize("seed", range(12))
-def test_rows_that_go_or_enter_during_the_read_are_not_short(
-    side_by_side: int, filtered: bool, seed: int, by_number: bool
-) -> None:
-    """Whichever has been read, and in whatever order the pages come."""
-    rng = random.Random(seed)
-    shelf = Shelf(list(range(10, 610, 10)), limit=10)
-    goes = seed % 2 == 0
-    at = set(rng.sample(range(2, 12), 3))
-
-    def change(number: int) -> None:
-        if number in at and goes:
-            shelf.ids.remove(rng.choice(shelf.ids))
-        elif number in at:
-            new = rng.choice(shelf.ids) + 1 if filtered else shelf.ids[-1] + 1
-            shelf.ids = sorted({*shelf.ids, new})
-
-    shelf.change = change
-    count = counted(shelf, by_number=by_number, side_by_side=side_by_side, filtered=filtered, seed=seed)
-    assert not count.is_short, count
-
-
-@BOTH
-@pytest.mark.parametrize("known", [{"counts_rows": False}, {"left_out": "total"}])
-def test_without_a_total_of_rows_nothing_can_be_short(known: dict[str, Any], by_number: bool) -> None:
-    def twist(answer: dict[str, Any], _: Asked) -> None:
-        answer["meta"]["total"] = 250
-        answer["meta"].pop(known.get("left_out"), None)
-
-    shelf = Shelf(list(range(1, 26)), limit=10, twist=twist)
-    assert not counted(shelf, by_number=by_number, counts_rows=known.get("counts_rows", True)).is_short
-
-
-@BOTH
-def test_a_total_counts_where_the_limit_is_left_out(by_number: bool) -> None:
-    def twist(answer: dict[str, Any], _: Asked) -> None:
-        answer["meta"]["total"] = 250
-        del answer["meta"]["limit"]
-
-    assert counted(Shelf(list(range(1, 26)), limit=10, twist=twist), by_number=by_number) == RowCount(25, 250)
-
-
-@BOTH
-@pytest.mark.parametrize("left_out", ["total", "limit", "nothing"])
-def test_a_short_page_is_not_the_last_one_where_the_answer_does_not_say(by_number: bool, left_out: str) -> None:
-    """The server skips a row of each page, as it does with rows that these credentials may not see."""
-
-    def twist(answer: dict[str, Any], _: Asked) -> None:
-        answer["data"] = answer["data"][1:]
-        answer["meta"].pop("has_next_page")
-        answer["meta"].pop(left_out, None)
-
-    assert counted(Shelf(list(range(1, 46)), limit=10, twist=twist), by_number=by_number).rows == 40
-
-
-def teams_that_are_short(record: RequestRecord) -> Answer | None:
-    """A first page without rows, which promises more; 20 teams come after it, and the server counts 25."""
-    if record.resource != "teams/teams":
-        return None
-    after = record.get("after_id")
-    rows = {"a": range(1, 11), "b": range(11, 21)}.get(after or "", range(0))
-    cursor = {None: "a", "a": "b"}.get(after, "c")
-    meta = {"total": 25, "limit": 10, "has_next_page": cursor != "c", "end_cursor": cursor}
-    return Answer(body=json.dumps({"data": [{"id": str(one)} for one in rows], "meta": meta}).encode())
-
-
-@pytest.mark.parametrize("pagination", ["offset", "cursor"])
-def test_no_row_is_dropped_where_fewer_came_than_are_counted(tap: TapRunner, pagination: str) -> None:
-    with Sandbox(Company(employees=2)) as sandbox:
-        sandbox.answer = teams_that_are_short
-        config = config_for(sandbox, pagination=pagination, emit_activate_version_messages=True)
-        run = tap(config, catalog=tap.catalog("teams", "locations_locations", "locations"))
-    assert run.code == 0, run.stderr
-    assert len(run.records["teams"]) == 20
-    assert "teams" not in {message["stream"] for message in run.of_type("ACTIVATE_VERSION")}
-    (told,) = [line for line in run.stderr.splitlines() if "teams: 20 rows came where the server counts 25" in line]
-    assert "nothing is dropped from its table" in told
-
-
-def test_nor_of_what_hangs_off_rows_of_which_fewer_came(tap: TapRunner) -> None:
-    with Sandbox(Company(employees=4)) as sandbox:
-
-        def short(record: RequestRecord) -> Answer | None:
-            if record.resource != "posts/posts":
-                return None
-            rows = [{"id": str(row["id"])} for row in sandbox.company.rows("posts/posts")[:1]]
-            meta = {"total": 2, "limit": 1, "has_next_page": "after_id" not in dict(record.params), "end_cursor": "a"}
-            return Answer(body=json.dumps({"data": [] if meta["has_next_page"] else rows, "meta": meta}).encode())
-
-        sandbox.answer = short
-        config = config_for(sandbox, emit_activate_version_messages=True, pagination="cursor")
-        run = tap(config, catalog=tap.catalog("posts_comments", "locations"))
-    assert run.code == 0, run.stderr
-    assert {message["stream"] for message in run.of_type("ACTIVATE_VERSION")} == {"locations"}
-    assert "posts_comments: 1 rows of its parent posts came where the server counts 2" in run.stderr
 
 
 class Clamping(Shelf):
