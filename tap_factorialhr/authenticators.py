@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.retry_policy import RetryPolicy
     from tap_factorialhr.session_store import SessionStore
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger("tap-factorialhr")
 
 Flow: TypeAlias = Generator[requests.PreparedRequest, requests.Response, None]
 """Yields a request to be sent and is sent its answer, until it ends: then the last answer counts."""
@@ -261,13 +261,13 @@ class Renewal:
         except SessionError as error:
             message = f"{error}, so the new tokens would be lost and the run ends. The old ones are used up"
             raise SessionError(f"{message}. Make the place writable. {LOG_IN_AGAIN}") from None
-        LOGGER.info("The session was renewed")
+        logger.info("The session was renewed")
 
     def _refuse(self, session: OAuthSession, outcome: Refused) -> None:
         self._refused[session.refresh_token] = outcome
         self._store.note_refused(session)
         if self._next():
-            LOGGER.warning("%s; going on with the other one that is known", outcome.what)
+            logger.warning("%s; going on with the other one that is known", outcome.what)
 
     def _wait(self, session: OAuthSession, outcome: Lost | TryLater) -> None:
         """Wait until the next attempt.
@@ -284,7 +284,7 @@ class Renewal:
             return
         if wait is None or (isinstance(outcome, Lost) and not outcome.can_repeat):
             raise SessionError(self._farewell(outcome))
-        LOGGER.warning("Renewing the session: %s; trying again in %.1f s", outcome.what, wait)
+        logger.warning("Renewing the session: %s; trying again in %.1f s", outcome.what, wait)
         time.sleep(wait)
 
     def _farewell(self, outcome: Refused | Lost | TryLater) -> str:

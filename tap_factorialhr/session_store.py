@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger("tap-factorialhr")
 
 KEEP_TRYING_SECONDS = 60.0
 """How long to try to keep new tokens in a place that has gone away."""
@@ -232,7 +232,7 @@ class SharedStore:
 
     def _write_later(self, session: OAuthSession, error: PlaceLostError) -> None:
         """Wait for the place to come back, since the tokens that were kept there before are used up by now."""
-        LOGGER.warning("%s; trying again for %.0f seconds", error, KEEP_TRYING_SECONDS)
+        logger.warning("%s; trying again for %.0f seconds", error, KEEP_TRYING_SECONDS)
         before = self._kept_token
         deadline = time.monotonic() + KEEP_TRYING_SECONDS
         pause = _FIRST_PAUSE_SECONDS
@@ -244,7 +244,7 @@ class SharedStore:
                 if self._kept_token == before:
                     self._write(self._with(session))
                 elif self._kept_token != session.refresh_token:
-                    LOGGER.warning("%s is that of another login by now, and stays", self._place.name)
+                    logger.warning("%s is that of another login by now, and stays", self._place.name)
                 return
         raise error
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar, cast
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import dotenv
 from singer_sdk import Tap
@@ -184,6 +184,21 @@ class TapFactorialHR(Tap):
             signal.signal(signal.SIGHUP, self._handle_termination)
 
     @classmethod
+    def from_option(cls, config: Any, **options: Any) -> Self:  # noqa: ANN401 (a private type of the SDK)
+        """The tap with what the option ``--config`` gave, None where it was left out.
+
+        Args:
+            config: What it gave.
+            options: What else the tap is to be made with.
+
+        Raises:
+            ConfigError: Something is wrong with one of them.
+        """
+        return cls(
+            config=config.config if config else {}, parse_env_config=bool(config and config.parse_env), **options
+        )
+
+    @classmethod
     def invoke(  # type: ignore[override]
         cls,
         *,
@@ -205,12 +220,7 @@ class TapFactorialHR(Tap):
             return
         entries = checks.load_json("--catalog", catalog)
         checks.check_catalog(entries)
-        cls(
-            config=config.config if config else {},
-            state=checks.load_json("--state", state),
-            catalog=entries,
-            parse_env_config=bool(config and config.parse_env),
-        ).run()
+        cls.from_option(config, state=checks.load_json("--state", state), catalog=entries).run()
 
     @property
     def _env_var_config(self) -> dict[str, Any]:
@@ -262,7 +272,7 @@ class TapFactorialHR(Tap):
                 self.write_message(StateMessage(value=self.state))
             raise
         finally:
-            self._end()
+            self.end()
 
     def run_discovery(self) -> str:
         """Write the catalog; returns it as well.
@@ -286,15 +296,16 @@ class TapFactorialHR(Tap):
             super().cb_test(ctx, param, value)
             return
         config = ctx.params.get("config")
-        tap = cls(config=config.config if config else {}, parse_env_config=bool(config and config.parse_env))
+        tap = cls.from_option(config)
         try:
             tap.run_connection_test()
             tap.conclude()
         finally:
-            tap._end()
+            tap.end()
         ctx.exit()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ask for nothing more; tokens that are being renewed are waited for, so that they are kept."""
         self.sync_run.fetcher.close()
         self.settle()
 

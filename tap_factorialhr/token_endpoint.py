@@ -148,7 +148,6 @@ class TokenEndpoint:
                 self._url,
                 data=form,
                 headers={"Accept": "application/json"},
-                auth=_no_auth,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -169,11 +168,6 @@ class TokenEndpoint:
             return _failed(response.status_code, answer.get("error"), asked, refused)
         renewed = current.renewed_by(answer, sent_at)
         return Renewed(renewed) if renewed else Lost("the token endpoint's answer holds no usable tokens")
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep `requests` from taking a password for this server out of a `.netrc`."""
-    return request
 
 
 def _object(body: bytearray) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from tap_factorialhr.whole_writes import Writer, writer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOGGER = logging.getLogger(__name__)
+logger = logging.getLogger("tap-factorialhr")
 
 _OWNER_ONLY = 0o600
 _OTHERS = 0o077
@@ -155,7 +155,7 @@ class TokenFile:
         except OSError as error:
             message = f"{self.name} is open to other users, and that cannot be changed"
             raise SessionError(f"{message} ({_reason(error)}). It must belong to who runs the tap") from None
-        LOGGER.warning("%s was open to other users; it is now its owner's alone (mode 0600)", self.name)
+        logger.warning("%s was open to other users; it is now its owner's alone (mode 0600)", self.name)
 
     @contextlib.contextmanager
     def room(self) -> Iterator[None]:

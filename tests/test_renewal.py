@@ -362,7 +362,7 @@ class TestWhatIsSaid:
         assert message == f"{NOT_RENEWED}the token endpoint's answer timed out{WAS_LOST}"
 
     def test_of_what_is_tried_again(self, server: OAuthServer, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.INFO, "tap_factorialhr.authenticators")
+        caplog.set_level(logging.INFO, "tap-factorialhr")
         server.faults = [Fault(503)]
         assert read(make(LOGIN, server.url), server.url) == 200
         assert [message for message in caplog.messages if "session" in message] == [

@@ -91,11 +91,7 @@ def _tap(config: Any, entries: Any) -> TapFactorialHR:  # noqa: ANN401
     before = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:
-        return TapFactorialHR(
-            config=config.config if config else {},
-            catalog=entries,
-            parse_env_config=bool(config and config.parse_env),
-        )
+        return TapFactorialHR.from_option(config, catalog=entries)
     finally:
         logging.disable(before)
 

@@ -53,12 +53,7 @@ def settings_of(config: Any) -> dict[str, Any]:  # noqa: ANN401 (a private type 
         ConfigError: One of them is unknown, of the wrong kind, or no address.
     """
     with without_traces():
-        tap = TapFactorialHR(
-            config=config.config if config else {},
-            parse_env_config=bool(config and config.parse_env),
-            validate_config=False,
-            setup_mapper=False,
-        )
+        tap = TapFactorialHR.from_option(config, validate_config=False, setup_mapper=False)
     settings = dict(tap.config)
     checks.check_settings(settings, tap.config_jsonschema)
     checks.check_base_url(settings["base_url"])
