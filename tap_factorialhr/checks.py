@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from tap_factorialhr.dates import as_day
 from tap_factorialhr.errors import ConfigError
+from tap_factorialhr.openapi import kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,8 +125,7 @@ def _requirement(error: ValidationError) -> str:  # noqa: PLR0911 (a table)
     value: Any = error.validator_value
     match error.validator:
         case "type":
-            kinds = [value] if isinstance(value, str) else [kind for kind in value if kind != "null"]
-            return f"must be of type {' or '.join(kinds)}"
+            return f"must be of type {' or '.join(kinds({'type': value}))}"
         case "enum":
             return f"must be one of {', '.join(str(one) for one in value if one is not None)}"
         case "minLength":

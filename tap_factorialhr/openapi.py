@@ -33,6 +33,18 @@ Params = tuple[tuple[str, str], ...]
 """Query parameters with their values, in the order in which they are sent."""
 
 
+def kinds(schema: Mapping[str, Any]) -> list[str]:
+    """The types that a schema names besides null, none where it leaves them open (OpenAPI 3.1 allows lists)."""
+    declared = schema.get("type") or ()
+    return [kind for kind in ([declared] if isinstance(declared, str) else declared) if kind != "null"]
+
+
+def only_kind(schema: Mapping[str, Any]) -> str | None:
+    """The one type of a schema besides null; None where it allows anything, or several."""
+    found = kinds(schema)
+    return found[0] if len(found) == 1 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One query parameter of a list resource.
@@ -128,7 +140,7 @@ class Document:
         if "$ref" in raw:
             properties = self._schemas[raw["$ref"].rpartition("/")[2]].get("properties", {})
             return {"type": ["object", "null"], "properties": self._fields(properties, facts, f"{path}.")}
-        kind = _type(raw)
+        kind = only_kind(raw)
         if kind == "array":
             items = raw.get("items") or {}
             return {"type": ["array", "null"], "items": self._field(field, items, facts, path)}
@@ -149,15 +161,6 @@ def _parameter(raw: Mapping[str, Any]) -> Parameter:
     one = schema.get("items") or schema
     values = schema.get("enum") or one.get("enum") or ()
     return Parameter(raw["name"], one.get("type"), bool(raw.get("required")), tuple(values))
-
-
-def _type(raw: Mapping[str, Any]) -> str | None:
-    """The one type of a field besides null, None where the document leaves it open (OpenAPI 3.1 allows lists)."""
-    kind = raw.get("type")
-    if isinstance(kind, list):
-        kinds = [name for name in kind if name != "null"]
-        return kinds[0] if len(kinds) == 1 else None
-    return kind if kind is None else str(kind)
 
 
 def _evident_format(field: str, known: Field | None) -> str | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from tap_factorialhr.openapi import is_id
+from tap_factorialhr.openapi import is_id, only_kind
 from tap_factorialhr.privacy.policy import Treatment
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class Shaper:
         self, name: str, schema: JsonSchema, path: str, breadcrumb: Breadcrumb, selected: Selected | None
     ) -> Reader:
         """What reads a value that is not null, and raises when it cannot."""
-        match _kind(schema):
+        match only_kind(schema):
             case "object" if schema.get("properties"):
                 known, inside = set(schema["properties"]), f"{path}."
                 return self._object(
@@ -277,16 +277,9 @@ class Shaper:
                 known.add(name)
 
 
-def _kind(schema: JsonSchema) -> str | None:
-    """The one type of a schema besides null; None when it allows anything, or several."""
-    declared = schema.get("type")
-    kinds = [declared] if isinstance(declared, str) else [kind for kind in declared or () if kind != "null"]
-    return kinds[0] if len(kinds) == 1 else None
-
-
 def _right_class(schema: JsonSchema) -> type | None:
     """The class of the values that need no reading, None where all do."""
-    match _kind(schema):
+    match only_kind(schema):
         case "string" if schema.get("format") not in _STRINGS:
             return str
         case "integer":
@@ -299,7 +292,7 @@ def _right_class(schema: JsonSchema) -> type | None:
 
 def _reader_of_values(name: str, schema: JsonSchema) -> Reader:  # noqa: PLR0911 (one return per kind)
     """What reads the values of a field that is neither a list nor an object with declared fields."""
-    match _kind(schema):
+    match only_kind(schema):
         case "object":
             return _open_object
         case "string" if is_id(name):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import Metadata
 
 from tap_factorialhr.errors import ConfigError
+from tap_factorialhr.openapi import only_kind
 from tap_factorialhr.privacy.policy import Treatment
 
 if TYPE_CHECKING:
@@ -303,17 +304,11 @@ def _form(schema: JsonSchema) -> str:
     return "array" if "items" in schema else "value"
 
 
-def _kinds(schema: JsonSchema) -> list[str]:
-    declared = schema.get("type") or ()
-    return [kind for kind in ([declared] if isinstance(declared, str) else declared) if kind != "null"]
-
-
 def _is_hashable(schema: JsonSchema) -> bool:
     """Whether the values of a field, or those in a list, have one text each."""
     while "items" in schema:
         schema = schema["items"]
-    kinds = _kinds(schema)
-    return len(kinds) == 1 and kinds[0] in _HASHABLE
+    return only_kind(schema) in _HASHABLE
 
 
 def _as_text(schema: JsonSchema) -> JsonSchema:
