@@ -6,6 +6,8 @@ import json
 import subprocess
 import threading
 import time
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 WHO = TAP, LOADER, MELTANO = "tap-factorialhr", "target-postgres", "meltano"
 EVERY = 0.05
+"""Seconds between two looks at how much of the processor was used."""
+SEARCHED = 5
+"""Looks after which new processes are searched for: that takes ten times as long, on processors that are measured."""
 FEW = 100
 
 
@@ -54,20 +59,23 @@ class CpuWatch:
         return {name: sum(used for (who, _), used in self._used.items() if who == name) for name in WHO}
 
     def _watch(self) -> None:
-        runner = psutil.Process()
-        while not self._over.wait(EVERY):
-            for process in runner.children(recursive=True):
-                try:
-                    self._look(process)
-                except psutil.Error:  # it has just ended
-                    continue
+        runner, known = psutil.Process(), dict[psutil.Process, str]()
+        for number in count():
+            if self._over.wait(EVERY):
+                return
+            if number % SEARCHED == 0:
+                known = {process: who for process in runner.children(recursive=True) if (who := _who(process))}
+            for process, who in known.items():
+                with suppress(psutil.Error):  # It has just ended.
+                    times = process.cpu_times()
+                    self._used[who, process.pid] = times.user + times.system
 
-    def _look(self, process: psutil.Process) -> None:
-        # The command is the interpreter and the script, whose name says who it is.
-        for part in process.cmdline()[:2]:
-            if (who := Path(part).name) in WHO:
-                times = process.cpu_times()
-                self._used[who, process.pid] = times.user + times.system
+
+def _who(process: psutil.Process) -> str | None:
+    """Which of them a process is: its command is the interpreter and the script, whose name says so."""
+    with suppress(psutil.Error):
+        return next((name for part in process.cmdline()[:2] if (name := Path(part).name) in WHO), None)
+    return None
 
 
 def measure(pages: Pages, folder: Path, versions: dict[str, str], *, quick: bool) -> list[EndToEnd]:
