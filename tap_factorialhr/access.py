@@ -1,20 +1,25 @@
 """What the credentials can read: the first page of each stream, and what it tells.
 
-One request for each resource, side by side. What a stream needs of a parent is taken from the parent's first page.
+One request for each resource, side by side; a few more where it is asked for in parts, of which the first is refused.
+What a stream needs of a parent is taken from the parent's first page.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_factorialhr.axes import Scope
 from tap_factorialhr.client import GONE, RejectedError, UnavailableError, UnreachableError
+from tap_factorialhr.consistency import PaginationError
 from tap_factorialhr.errors import FactorialError, SessionError
+from tap_factorialhr.listing import Listing
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.resources import CHANGE_KEY, WHOSE_CREDENTIALS
 
@@ -23,8 +28,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tap_factorialhr.axes import Parents
-    from tap_factorialhr.envelope import PaginationMeta, Row
+    from tap_factorialhr.envelope import Page, PaginationMeta, Row
     from tap_factorialhr.partitions import Partition
+    from tap_factorialhr.resources import Resource
     from tap_factorialhr.run import Run
     from tap_factorialhr.streams import FactorialStream
 
@@ -38,6 +44,8 @@ LATELY = timedelta(days=7)
 """How long ago the days are that streams by days are looked at for."""
 _LOOK = 0.2
 """Seconds after which a wait looks whether the run is to end."""
+_TRIED = 5
+"""Parts of a resource that are asked for at the most, where each is refused: that may be the part, or the resource."""
 
 
 class NothingToAskError(FactorialError):
@@ -69,6 +77,7 @@ class Finding:
         note: Why, where that is more to say; with the status of HTTP where there is one.
         rows: Rows on the page.
         total: Rows that the answer promises in all; None where it does not say.
+        has_next_page: Whether it says that there are more.
         is_part: Whether both counts are those of a part, such as the rows of some parents or of some days.
         null_fields: The fields that are null in all rows of the page.
     """
@@ -78,6 +87,7 @@ class Finding:
     note: str = ""
     rows: int = 0
     total: int | None = None
+    has_next_page: bool = False
     is_part: bool = False
     null_fields: list[str] = field(default_factory=list)
 
@@ -125,7 +135,7 @@ class Access:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def whose(self) -> dict[str, Any] | None:
-        """For whom the credentials are; None where the API does not say.
+        """For whom the credentials are; nothing in it where that is nobody's, None where the API does not say.
 
         Raises:
             SessionError: They are refused.
@@ -137,7 +147,10 @@ class Access:
             raise
         except (FactorialError, KeyError):
             return None
-        return {name: page.rows[0].get(name) for name in OF_THE_CREDENTIALS} if page.rows else None
+        if not page.rows:
+            return {}
+        own = {name: page.rows[0].get(name) for name in OF_THE_CREDENTIALS}
+        return {name: value if isinstance(value, str | int) else None for name, value in own.items()}
 
     def _finding(self, stream: FactorialStream) -> Finding:
         try:
@@ -158,11 +171,15 @@ class Access:
             READABLE if page.rows else EMPTY,
             rows=len(page.rows),
             total=page.meta.total,
+            has_next_page=bool(page.meta.has_next_page),
             is_part=page.is_part,
             null_fields=[
                 name
                 for name in stream.schema["properties"]
-                if name in own and page.rows and all(row.get(name) is None for row in page.rows)
+                if name in own
+                and stream.mask["properties", name]
+                and page.rows
+                and all(row.get(name) is None for row in page.rows)
             ],
         )
 
@@ -184,12 +201,37 @@ class Access:
         if resource.setting and not run.sync.values.get(resource.setting):
             raise NothingToAskError(f"the setting {resource.setting} is not set")
         scope = Scope(listed=run.document.resources[path], sync=run.sync, since=None, parents=self._keys)
-        partition = _telling(list(Partitions(resource, scope, incremental=False)), run.sync.today - LATELY)
-        if partition is None:
+        partitions = _in_turn(list(Partitions(resource, scope, incremental=False)), run.sync.today - LATELY)
+        if not partitions:
             raise NothingToAskError("there are no rows of its parent")
-        page = run.client.get(resource.name, path, (*partition.params, ("limit", str(self._page_size))))
+        is_part = bool(partitions[0].slices)
+        page = self._answer(resource, partitions)
+        try:
+            Listing(self._page_size, counts_rows=resource.pagination is None).promise(page, is_first=True)
+        except PaginationError as error:
+            raise FactorialError(str(error)) from None
         rows = [row for batch in page.batches(self._page_size) for row in batch]
-        return FirstPage(rows, page.meta, is_part=bool(partition.slices))
+        return FirstPage(rows, page.meta, is_part=is_part)
+
+    def _answer(self, resource: Resource, partitions: deque[Partition]) -> Page:
+        """The first page of the first of these partitions that is not refused.
+
+        Raises:
+            RefusedError: The first few are.
+        """
+        limit = ("limit", str(self._page_size))
+        for number in count(1):
+            partition = partitions.popleft()
+            try:
+                # Who waits for an answer does not want to wait for it five times.
+                return self._run.client.get(
+                    resource.name, resource.path, (*partition.params, limit), retry_timeouts=False
+                )
+            except (UnavailableError, RejectedError):
+                partitions.extendleft(reversed(partition.split()))
+                if number == _TRIED or not partitions:
+                    raise
+        raise AssertionError  # The loop has no end of its own.
 
     def _keys(self, parents: Parents) -> Mapping[str, str | None]:
         try:
@@ -199,7 +241,10 @@ class Access:
         return {str(row[parents.key]): None for row in rows if row.get(parents.key) is not None}
 
 
-def _telling(partitions: Sequence[Partition], day: date) -> Partition | None:
-    """The partition that tells most: of windows the one with a day that is over and not long ago, else the first."""
-    recent = (one for one in partitions if one.window and one.window.first <= day <= one.window.last)
-    return next(recent, None) or next(iter(partitions), None)
+def _in_turn(partitions: Sequence[Partition], day: date) -> deque[Partition]:
+    """The partition that tells most before the others: of windows the one with a day that is over and not long ago."""
+
+    def is_recent(one: Partition) -> bool:
+        return one.window is not None and one.window.first <= day <= one.window.last
+
+    return deque(sorted(partitions, key=is_recent, reverse=True))

@@ -40,9 +40,9 @@ _RESULT, _ROWS = 15, 11
 def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # noqa: ANN401 (a private type of the SDK)
     """Show what the credentials can read.
 
-    Sends one request for each selected stream, side by side, and shows which can be read, which are forbidden or not
-    there, which are empty, how many rows the API promises, and which fields are null in all rows of the first page:
-    fields that the credentials may not see look like that.
+    Sends one request for each selected stream, side by side (a few where the first part of a stream is refused), and
+    shows which can be read, which are forbidden or not there, which are empty, how many rows the API promises, and
+    which fields are null in all rows of the first page: fields that the credentials may not see look like that.
 
     Exit code: 0 where a run can read all of them, 3 where it cannot, 1 where settings or credentials are wrong.
     """
@@ -64,10 +64,10 @@ def command(config: Any, catalog: IO[str] | None, *, as_json: bool) -> int:  # n
     order = {stream.name: place for place, stream in enumerate(streams)}
     found.sort(key=lambda finding: order[finding.stream])
     # A server of another environment answers with empty lists, and to nobody's credentials.
-    is_unknown = bool(found) and whose is None and all(finding.outcome not in {READABLE, FAILED} for finding in found)
+    is_unknown = bool(found) and whose == {} and all(finding.outcome not in {READABLE, FAILED} for finding in found)
     version = str(tap.config["api_version"])
     about = {
-        "credentials": whose,
+        "credentials": whose or None,
         "api_version": version,
         "supported_until": str(support.last_day(version) or "") or None,
         "warnings": [
@@ -115,7 +115,7 @@ def _lines(about: Mapping[str, Any], found: Sequence[Finding]) -> Iterator[str]:
         yield ""
         yield from _footnotes(found)
     whose: Mapping[str, Any] = about["credentials"] or {}
-    told = ", ".join(f"{name} {value}" for name, value in whose.items() if value is not None)
+    told = ", ".join(f"{name} {_printable(value)}" for name, value in whose.items() if value is not None)
     yield from _wrapped(f"Credentials: {told or 'the API does not say whose they are'}.")
     end = about["supported_until"]
     yield f"API version: {about['api_version']}" + (f", supported until {end}." if end else ".")
@@ -140,14 +140,22 @@ def _table(found: Sequence[Finding]) -> Iterator[str]:
 def _rows(finding: Finding) -> str:
     if finding.outcome not in {READABLE, EMPTY}:
         return ""
-    count = finding.rows if finding.total is None else finding.total
-    return f"{count:,}{' *' if finding.is_part else ''}"
+    count = max(finding.rows, finding.total or 0)
+    is_least = finding.has_next_page and count == finding.rows
+    return f"{count:,}{'+' if is_least else ''}{' *' if finding.is_part else ''}"
+
+
+def _printable(value: str | int) -> str:
+    """What came from the server, without what a terminal would obey."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in str(value))
 
 
 def _footnotes(found: Sequence[Finding]) -> Iterator[str]:
     counts = Counter(finding.outcome for finding in found)
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     yield from _wrapped(f"{_streams(len(found))}: {told}.")
+    if any("+" in _rows(finding) for finding in found):
+        yield from _wrapped("+ or more: the API does not say how many.")
     if any(finding.is_part for finding in found):
         yield from _wrapped("* of one part: of the last days, or of some rows of a parent.")
 
