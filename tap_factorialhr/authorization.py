@@ -101,12 +101,14 @@ class AuthorizationRequest:
             ChallengeRefusedError: As `code_of` does, of an address.
             SessionError: There is none, or it belongs to another request.
         """
-        text = pasted.strip()
+        text = pasted.strip().strip("\"'<>")
         if not text:
             raise SessionError("No code was pasted. Run login again")
         # Of an address, browsers show the scheme, or not, and some leave out more of its beginning.
-        if any(f"{mark}{name}=" in text for mark in "?&" for name in ("code", "error", "state")):
-            return self.code_of(dict(parse_qsl((text.partition("?")[2] or text).partition("#")[0])))
+        query = text.partition("?")[2].partition("#")[0] or text.partition("#")[2] or text
+        answer = dict(parse_qsl(query))
+        if answer.keys() & {"code", "error", "state"}:
+            return self.code_of(answer)
         if any(letter.isspace() or not letter.isprintable() for letter in text) or "://" in text:
             raise SessionError("What was pasted is neither a code nor an address with one. Run login again")
         return text

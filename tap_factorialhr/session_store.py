@@ -187,6 +187,11 @@ class SharedStore:
         # is used up, so it is tried last.
         return (kept, settings) if document.made_from is None else (settings, kept)
 
+    @property
+    def kept(self) -> OAuthSession | None:
+        """The session that `load` found kept, whatever the settings bring."""
+        return self._document.session if self._document else None
+
     def room(self) -> AbstractContextManager[None]:
         """Hold all that saving needs.
 
@@ -250,7 +255,7 @@ class SharedStore:
 
     @property
     def _kept_token(self) -> str | None:
-        return self._document.session.refresh_token if self._document else None
+        return self.kept.refresh_token if self.kept else None
 
     def _write(self, document: SessionDocument) -> None:
         self._place.write(document.to_json())

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-import filelock
 import pytest
 import requests
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_factorialhr.authorization import OUT_OF_BAND, AuthorizationRequest
-from tap_factorialhr.commands.login import command
 from tap_factorialhr.errors import SessionError
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support import browser
+from tests.support.login import BROWSER, PROGRAM, Login, last_line, page_in
 from tests.support.tap import TAP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.tap import TapRunner
-
-PROGRAM = f"{sys.executable} -P {browser.__file__}"
-BROWSER = f"{PROGRAM} %s"
-CATCH = "http://127.0.0.1/callback"
 
 
 @pytest.fixture
@@ -46,90 +36,9 @@ def own() -> Iterator[Sandbox]:
         yield sandbox
 
 
-class Login:
-    """The command as a process, for an OAuth application of a sandbox."""
-
-    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
-        self.sandbox = sandbox
-        self.file = folder / "session.json"
-        self.config: dict[str, Any] = {
-            "base_url": sandbox.base_url,
-            "client_id": sandbox.oauth.client_id,
-            "client_secret": sandbox.oauth.client_secret,
-            "token_file": str(self.file),
-        }
-        self._config_file = folder / "login.json"
-
-    def start(
-        self, *options: str, browser: str = "", redirect_uri: str = CATCH, stdout: Any = subprocess.PIPE
-    ) -> subprocess.Popen[str]:
-        self._config_file.write_text(json.dumps(self.config))
-        env = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-        return subprocess.Popen(
-            [
-                *TAP,
-                "login",
-                "--config",
-                str(self._config_file),
-                "--redirect-uri",
-                redirect_uri,
-                "--wait",
-                "50",
-                *options,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=env | {"BROWSER": browser},
-        )
-
-    def run(self, *options: str, browser: str = BROWSER, redirect_uri: str = CATCH, typed: str = "") -> tuple[int, str]:
-        """Run it to its end; gives the exit code and all that was said, in which no secret may stand."""
-        process = self.start(*options, browser=browser, redirect_uri=redirect_uri)
-        out, errors = process.communicate(typed, timeout=180)
-        return self.judged(process.returncode, out + errors)
-
-    def here(self, *options: str, redirect_uri: str = CATCH) -> tuple[int, str]:
-        """The same in this process, which is faster. The first browser of a process is that of all others in it."""
-        self._config_file.write_text(json.dumps(self.config))
-        env = {"BROWSER": BROWSER, "DISPLAY": None, "WAYLAND_DISPLAY": None}
-        given = [f"--config={self._config_file}", f"--redirect-uri={redirect_uri}", "--wait=50", *options]
-        result = CliRunner(env=env).invoke(command, given)
-        return self.judged(result.exit_code, result.output)
-
-    def judged(self, code: int, said: str) -> tuple[int, str]:
-        assert "Traceback" not in said
-        secrets = [self.sandbox.oauth.client_secret]
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            secrets += [value for name, value in self.kept.items() if name.endswith("_token")]
-        assert not [secret for secret in secrets if secret in said]
-        return code, said
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.file.read_text())
-        return content
-
-    @property
-    def exchanges(self) -> int:
-        """How many token requests there were."""
-        return sum(record.path == "/oauth/token" for record in self.sandbox.requests)
-
-
 @pytest.fixture
 def login(own: Sandbox, tmp_path: Path) -> Login:
     return Login(own, tmp_path)
-
-
-def page_in(process: subprocess.Popen[str]) -> str:
-    """The address that a process asks to open; it listens for the answer by then."""
-    assert process.stdout
-    return next(line.strip() for line in process.stdout if line.startswith("  http"))
-
-
-def last_line(said: str) -> str:
-    return said.strip().splitlines()[-1]
 
 
 # --- the way it should go
@@ -321,52 +230,6 @@ def test_nobody_comes_back(login: Login) -> None:
     assert "No answer came back within 1 seconds" in last_line(said)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_with_a_line(login: Login, number: signal.Signals) -> None:
-    process = login.start()
-    page_in(process)
-    process.send_signal(number)
-    out, errors = process.communicate(timeout=60)
-    assert login.judged(process.returncode, out + errors)[0] == 128 + number
-    assert last_line(errors).startswith("Stopped. Nothing was exchanged")
-    assert not login.file.exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_a_signal_during_the_exchange_loses_no_tokens(login: Login, number: signal.Signals) -> None:
-    process = login.start()
-    page = page_in(process)
-    login.sandbox.latency = 1.0
-    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
-    for _ in range(600):
-        if login.exchanges:
-            break
-        threading.Event().wait(0.05)
-    process.send_signal(number)
-    out, errors = process.communicate(timeout=30)
-    code, said = login.judged(process.returncode, out + errors)
-    assert code == 0, said
-    assert "one moment" in said
-    assert login.sandbox.oauth.accepts(login.kept["access_token"])
-
-
-def test_a_signal_while_another_process_has_the_session_ends_it(login: Login) -> None:
-    process = login.start("--paste")
-    page_in(process)
-    with filelock.FileLock(f"{login.file}.lock"):
-        assert process.stdin
-        process.stdin.write("the-code\n")
-        process.stdin.flush()
-        for _ in range(300):
-            threading.Event().wait(0.1)
-            process.send_signal(signal.SIGINT)  # While it waits for the lock, at some time.
-            if process.poll() is not None:
-                break
-        out, errors = process.communicate(timeout=60)
-    assert login.judged(process.returncode, out + errors)[0] == 130
-    assert not login.exchanges
-
-
 @pytest.mark.parametrize("arguments", [[], ["--paste"]])
 def test_without_standard_input_it_is_one_line(login: Login, tmp_path: Path, arguments: list[str]) -> None:
     config = tmp_path / "config.json"
@@ -414,28 +277,27 @@ def test_whatever_is_pasted_is_a_code_or_an_error_of_one_line(pasted: str) -> No
         code, told = request.code_in(pasted), ""
     except SessionError as error:
         code, told = "", str(error)
-    assert code in {"", pasted.strip()}
+    assert code in {"", pasted.strip().strip("\"'<>")}
     assert len((code or told).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1:8910/callback?", "http://127.0.0.1:8910/callback?", "example.com/callback?", "?", ""]
+    "address",
+    [
+        "127.0.0.1:8910/callback?",
+        "http://127.0.0.1:8910/callback?",
+        "example.com/callback?",
+        "?",
+        "",
+        "http://127.0.0.1:8910/callback#",
+    ],
 )
 def test_an_address_may_be_pasted_as_browsers_show_it(address: str) -> None:
     request = AuthorizationRequest("https://api.example/oauth/authorize", "c", "http://127.0.0.1:8910/callback")
-    assert request.code_in(f"{address}code=the-code&state={request.state}") == "the-code"
+    for form in ("{}", "<{}>", '"{}"', " '{}'\n"):
+        assert request.code_in(form.format(f"{address}code=the-code&state={request.state}")) == "the-code"
     with pytest.raises(SessionError, match="does not belong to this login"):
         request.code_in(f"{address}code=the-code&state=another")
-
-
-def test_a_signal_after_the_session_is_kept_says_that_it_is(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: Any) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr("tap_factorialhr.commands.login._say_what_to_set", interrupted)
-    _, said = login.here()
-    assert "Stopped. You are logged in, and the session is kept." in said
-    assert login.sandbox.oauth.accepts(login.kept["access_token"])
 
 
 def test_tokens_that_could_not_be_kept_are_said_to_be_lost(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,9 +311,16 @@ def test_tokens_that_could_not_be_kept_are_said_to_be_lost(login: Login, monkeyp
 
 
 def test_what_cannot_work_is_told_before_anybody_logs_in(login: Login, tmp_path: Path) -> None:
-    code, said = login.here("--authorize-url", "javascript:alert(1)")
-    assert code == 1
-    assert "--authorize-url is no address" in last_line(said)
+    for page in ("javascript:alert(1)", "http://[", "https://", "https://a.example/#/login"):
+        code, said = login.here("--authorize-url", page)
+        assert code == 1
+        assert "--authorize-url is no address" in last_line(said)
+    for address in ("http://[", "nowhere"):
+        code, said = login.here("--paste", redirect_uri=address)
+        assert code == 1
+        assert "--redirect-uri is no address" in last_line(said)
+    for seconds in ("nan", "inf", "0", "1e10"):
+        assert login.here("--wait", seconds)[0] == 2
     login.config["ca_bundle"] = str(tmp_path / "missing.pem")
     code, said = login.here()
     assert code == 1

@@ -9,7 +9,7 @@ import sys
 import threading
 import webbrowser
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from tap_factorialhr.session_store import SharedStore
 
 REDIRECT_URI = "http://127.0.0.1:8910/callback"
+_LONGEST_WAIT = 24 * 60 * 60
+"""Seconds to wait for the browser at the most."""
+_NOTHING = "Nothing was exchanged, and what is kept is as it was"
+_IN_DOUBT = "The code may be used up by now, and what is kept is as it was: run login again"
+_KEPT = "You are logged in, and the session is kept"
 _OTHER_CREDENTIALS = ("api_key", "access_token", "refresh_token")
 """The settings that a session takes the place of."""
 
@@ -67,6 +72,21 @@ class Options:
     wait: float
 
 
+@dataclass
+class Progress:
+    """How far a login has come.
+
+    Attributes:
+        told: What whoever stops it is told.
+        is_exchanging: Whether the server has the code, and its answer is waited for.
+        signals: The numbers of the signals that have come.
+    """
+
+    told: str = _NOTHING
+    is_exchanging: bool = False
+    signals: list[int] = field(default_factory=list)
+
+
 @click.command("login", context_settings=CONTEXT)
 @config_option
 @click.option("--token-file", metavar="FILE", help="Where to keep the session, if the settings do not say.")
@@ -89,8 +109,8 @@ class Options:
 @click.option("--replace", is_flag=True, help="Replace a session that is still good.")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=1),
-    default=300.0,
+    type=click.IntRange(1, _LONGEST_WAIT),
+    default=300,
     metavar="SECONDS",
     help="How long to wait for the browser to come back.  [default: 300]",
 )
@@ -107,9 +127,9 @@ def command(
     and writes them to token_file, from which every run renews them. Asks for what the settings leave out. It needs
     client_id and client_secret; a secret is never shown, nor taken from the command line.
     """
-    is_kept = threading.Event()
+    progress = Progress()
     try:
-        with plain_errors(), _interruptible() as caught:
+        with plain_errors(), _interruptible(progress):
             settings = _with_answers(settings_of(config), token_file, client_id)
             _log_in(
                 settings,
@@ -122,15 +142,11 @@ def command(
                     replace=options["replace"],
                     wait=options["wait"],
                 ),
-                is_kept,
+                progress,
             )
     except (KeyboardInterrupt, click.Abort):
-        nothing, done = (
-            "Nothing was exchanged, and what is kept is as it was",
-            "You are logged in, and the session is kept",
-        )
-        click.echo(f"\nStopped. {done if is_kept.is_set() else nothing}.", err=True)
-        return 128 + (caught[0] if caught else signal.SIGINT)
+        click.echo(f"\nStopped. {progress.told}.", err=True)
+        return 128 + (progress.signals[0] if progress.signals else signal.SIGINT)
     return 0
 
 
@@ -172,56 +188,63 @@ def _answer(name: str, question: str, *, is_hidden: bool) -> str:
 # The login
 
 
-def _log_in(settings: Mapping[str, Any], options: Options, is_kept: threading.Event) -> None:
-    """Go all the way; the event is set once the session is kept."""
+def _log_in(settings: Mapping[str, Any], options: Options, progress: Progress) -> None:
+    """Go all the way, and note how far it has come."""
     timeout = connect_and_read_seconds(settings["request_timeout"])
-    # A refresh token in the settings counts as used up from now on, but says nothing of what is kept.
+    # A refresh token in the settings counts as used up from now on.
     store = session_store(settings, base_url=settings["base_url"], timeout=timeout)
-    alone = {name: value for name, value in settings.items() if name != "refresh_token"}
-    _look_at_place(session_store(alone, base_url=settings["base_url"], timeout=timeout), options)
+    with store.exclusive():
+        _check_place(store, options)
+        with store.room():
+            pass
     application = OAuthSession("", settings["client_id"], settings["client_secret"])
     with Session(settings["base_url"], connections=1, ca_bundle=settings.get("ca_bundle")) as session:
         with _listener(options) as listener:
             request, code = _code(settings, options, listener)
         endpoint = TokenEndpoint(settings["base_url"], session=session, timeout=timeout, policy=TOKEN_POLICY)
-        # Whoever presses Ctrl-C in there would lose the tokens: the server has used up the code by then.
-        with store.exclusive(), store.room(), _held_back():
-            outcome = endpoint.exchange(
-                application, code=code, redirect_uri=request.redirect_uri, verifier=request.verifier
-            )
-            new = _session(outcome)
-            try:
-                store.load()
-                store.save(new)
-            except SessionError as error:
-                raise SessionError(
-                    f"{error}. The code is used up and its tokens are lost, so run login again"
-                ) from None
-            is_kept.set()
-    _say_what_to_set(settings)
+        with store.exclusive():
+            _check_place(store, options)  # Somebody else may have logged in meanwhile.
+            # Whoever presses Ctrl-C in there would lose the tokens: the server has used up the code by then.
+            with store.room(), _held_back(progress):
+                progress.told, progress.is_exchanging = _IN_DOUBT, True
+                outcome = endpoint.exchange(
+                    application, code=code, redirect_uri=request.redirect_uri, verifier=request.verifier
+                )
+                progress.is_exchanging = False
+                new = _session(outcome)
+                try:
+                    store.load()
+                    store.save(new)
+                except SessionError as error:
+                    raise SessionError(
+                        f"{error}. The code is used up and its tokens are lost, so run login again"
+                    ) from None
+                progress.told = _KEPT
+    try:
+        _say_what_to_set(settings)
+    except stdout.UnwritableError as error:
+        raise stdout.UnwritableError(f"{error}. {_KEPT}") from None
 
 
-def _look_at_place(store: SharedStore, options: Options) -> None:
-    """See, before anybody logs in, that the session can be kept, and that it takes no good one's place.
+def _check_place(store: SharedStore, options: Options) -> None:
+    """See that a new session takes no good one's place, unless it is to.
 
     Raises:
-        SessionError: It cannot, or would.
+        SessionError: It would, or what is kept is no session.
     """
-    with store.exclusive():
-        kept = store.load()
-        if kept and not options.replace and kept[0].created_at and not kept[0].is_over(datetime.now(UTC)):
-            made = kept[0].created_at
-            until = made + timedelta(seconds=REFRESH_TOKEN_SECONDS)
-            raise SessionError(
-                f"There is a session already, made {made:%Y-%m-%d %H:%M} UTC and good until {until:%Y-%m-%d %H:%M} at "
-                "least. To log in all the same, and put the new session in its place, add --replace"
-            )
-        with store.room():
-            pass
+    store.load()
+    kept = store.kept
+    if kept and not options.replace and kept.created_at and not kept.is_over(datetime.now(UTC)):
+        made = kept.created_at
+        until = made + timedelta(seconds=REFRESH_TOKEN_SECONDS)
+        raise SessionError(
+            f"There is a session already, made {made:%Y-%m-%d %H:%M} UTC and good until {until:%Y-%m-%d %H:%M} at "
+            "least. To log in all the same, and put the new session in its place, add --replace"
+        )
 
 
 def _listener(options: Options) -> LoopbackListener | nullcontext[None]:
-    if options.paste or options.redirect_uri == OUT_OF_BAND or not is_loopback(options.redirect_uri):
+    if options.redirect_uri == OUT_OF_BAND or not is_loopback(options.redirect_uri) or options.paste:
         return nullcontext()
     return LoopbackListener(options.redirect_uri)
 
@@ -238,8 +261,7 @@ def _code(
         SessionError: There is none.
     """
     page = options.page or f"{str(settings['base_url']).rstrip('/')}/oauth/authorize"
-    if urlsplit(page).scheme not in {"http", "https"}:
-        raise ConfigError("--authorize-url is no address of a page; it looks like https://...")
+    _check_page(page)
     redirect_uri = listener.redirect_uri if listener else options.redirect_uri
     if listener and _may_read_stdin():
         listener.take_lines(sys.stdin)
@@ -251,6 +273,16 @@ def _code(
             _say("The server refuses the request, perhaps its PKCE challenge; now without.")
     request = AuthorizationRequest(page, settings["client_id"], redirect_uri, verifier=None)
     return request, _answered(request, options, listener)
+
+
+def _check_page(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        is_page = parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.fragment
+    except ValueError:
+        is_page = False
+    if not is_page:
+        raise ConfigError("--authorize-url is no address of a page; it looks like https://... and has no #")
 
 
 def _answered(request: AuthorizationRequest, options: Options, listener: LoopbackListener | None) -> str:
@@ -340,28 +372,26 @@ def _say_what_to_set(settings: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Have Ctrl-C and the like raise `KeyboardInterrupt`, so that what was begun is closed and a line is said.
-
-    Returns:
-        The numbers of the signals that have come.
-    """
-    caught: list[int] = []
+def _interruptible(progress: Progress) -> Iterator[None]:
+    """Have Ctrl-C and the like raise `KeyboardInterrupt`, so that what was begun is closed and a line is said."""
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's signature)
-        caught.append(number)
+        progress.signals.append(number)
         raise KeyboardInterrupt
 
     with _handled(stop):
-        yield caught
+        yield
 
 
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Have Ctrl-C and the like wait for the end of the block."""
+def _held_back(progress: Progress) -> Iterator[None]:
+    """Have Ctrl-C and the like wait for the end of the block; the second one does not wait for an answer."""
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's signature)
-        click.echo("\nThe code is being exchanged; one moment.", err=True)
+        progress.signals.append(number)
+        if progress.is_exchanging and progress.signals[1:]:
+            raise KeyboardInterrupt
+        click.echo("\nThe code is being exchanged; one moment. Once more, and its answer is not waited for.", err=True)
 
     with _handled(note):
         yield
