@@ -111,7 +111,6 @@ def _file(plugin: dict[str, Any]) -> str:
 def definition() -> dict[str, Any]:
     """The plugin as Meltano and its Hub know one, installed from the package index."""
     project = _pyproject()
-    python = "Programming Language :: Python :: "
     return {
         "name": project["name"],
         "namespace": project["name"].replace("-", "_"),
@@ -128,9 +127,6 @@ def definition() -> dict[str, Any]:
         "keywords": sorted(word.lower() for word in project["keywords"]),
         "quality": "unknown",  # others judge
         "maintenance_status": "active",
-        "supported_python_versions": [
-            name.removeprefix(python) for name in project["classifiers"] if name.startswith(python)
-        ],
         "settings_group_validation": [list(group) for group in CREDENTIALS],
         "settings_preamble": PREAMBLE,
         "next_steps": NEXT_STEPS,
@@ -141,7 +137,7 @@ def definition() -> dict[str, Any]:
 
 def checkout() -> dict[str, Any]:
     """The same as the plugin of this checkout: installed from here, and without what is for the Hub's pages."""
-    pages = {"keywords", "quality", "maintenance_status", "supported_python_versions", "domain_url"}
+    pages = {"keywords", "quality", "maintenance_status", "domain_url"}
     texts = {"settings_preamble", "next_steps", "usage", "repo", "docs"}
     kept = {name: value for name, value in definition().items() if name not in pages | texts}
     # Not "-e .", with which Meltano would run the discovery again before each run, a second each time.

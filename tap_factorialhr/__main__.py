@@ -32,11 +32,13 @@ def main() -> None:
         code = 1
     else:
         code = run(sys.argv[1:])
+    # Requests may still be in flight: what they have to say would come after the last word.
+    logging.disable()
     logging.shutdown()
     sys.stderr.flush()
     with contextlib.suppress(OSError, AttributeError):  # Nobody reads it any more, or it was closed from the start.
         sys.stdout.flush()
-    # Requests may be in flight: the run does not wait for their threads, and a closed pipe is not told twice.
+    # The run does not wait for the threads of requests, and a closed pipe is not told twice.
     os._exit(code)
 
 

@@ -49,6 +49,16 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
             raise ConfigError(f"{variable}, in the environment, must be {problem}")
 
 
+def a_setting(properties: Mapping[str, Any], prefix: str) -> str | None:
+    """The name of a variable that sets one of the settings, None where none does.
+
+    Args:
+        properties: The declared settings.
+        prefix: What their variables begin with.
+    """
+    return next((f"{prefix}{name.upper()}" for name in properties if f"{prefix}{name.upper()}" in os.environ), None)
+
+
 def check_log_level(tap: str) -> None:
     """See that the level of the log is one, before the SDK sets it.
 

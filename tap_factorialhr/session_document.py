@@ -175,7 +175,10 @@ class _Parser:
             raise SessionError(f"{message}. Keep each server's session apart, or set base_url to the server it is for")
 
     def _unusable(self, what: str) -> SessionError:
-        advice = "Mend it, or move it away and set refresh_token, client_id and client_secret to have it made anew"
+        advice = (
+            "Mend it, or move it away and run tap-factorialhr login, or set refresh_token, client_id and "
+            "client_secret, to have it made anew"
+        )
         return SessionError(f"{self.place} {what}. {advice}")
 
 

@@ -44,8 +44,8 @@ def note(version: str, today: date, newest: str | None = None) -> str | None:
         )
     if today > end:
         return (
-            f"api_version {version} has had no support since {end}: the API answers as an older version does, without "
-            f"a word; {upgrade}"
+            f"api_version {version} has had no support since {end}: the API answers as the oldest one "
+            f"that has, without a word; {upgrade}"
         )
     if today >= end - NOTICE:
         return f"api_version {version} is supported until {end}, {(end - today).days} days from now; {upgrade}"

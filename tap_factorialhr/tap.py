@@ -194,9 +194,14 @@ class TapFactorialHR(Tap):
         Raises:
             ConfigError: Something is wrong with one of them.
         """
-        return cls(
-            config=config.config if config else {}, parse_env_config=bool(config and config.parse_env), **options
-        )
+        given, reads_environment = (config.config, config.parse_env) if config else ({}, False)
+        try:
+            return cls(config=given, parse_env_config=reads_environment, **options)
+        except ConfigError as error:
+            variable = environment.a_setting(cls.config_jsonschema["properties"], cls._env_var_prefix)
+            if given or reads_environment or not variable:
+                raise
+            raise ConfigError(f"{error}. {variable} is in the environment, which --config ENV reads") from None
 
     @classmethod
     def invoke(  # type: ignore[override]

@@ -21,7 +21,7 @@ KNOWN = REQUIRED | {
     *("pip_url", "label", "description", "executable", "settings", "docs", "repo", "logo_url", "hidden", "python"),
     *("settings_group_validation", "commands", "capabilities", "metadata", "schema", "select", "maintenance_status"),
     *("domain_url", "keywords", "requires", "definition", "next_steps", "settings_preamble", "usage", "prereq"),
-    *("supported_python_versions", "log_parser"),
+    "log_parser",
 }
 IN_A_SETTING = {
     *("name", "aliases", "label", "value", "placeholder", "kind", "description", "tooltip", "documentation", "env"),
@@ -62,7 +62,7 @@ def test_it_has_what_the_hub_requires(plugin: dict[str, Any]) -> None:
     assert plugin["maintenance_status"] in {"active", "beta", "development", "inactive", "unknown"}
     assert plugin["quality"] in {"gold", "silver", "bronze", "unknown"}
     texts = set(plugin) - {"capabilities", "keywords", "settings", "settings_group_validation"}
-    for name in texts - {"supported_python_versions"}:
+    for name in texts:
         assert isinstance(plugin[name], str), name
         assert plugin[name], name
 

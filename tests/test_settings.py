@@ -182,6 +182,18 @@ def test_an_env_that_is_no_text_is_one_clear_line(tmp_path: Path, command: list[
     assert line.endswith(f"{tmp_path / '.env'} is not UTF-8; save it as that")
 
 
+def test_settings_in_the_environment_that_nobody_was_told_to_read_are_named(tmp_path: Path) -> None:
+    command = [*TAP, "--catalog", str(tmp_path / "catalog.json")]
+    (tmp_path / "catalog.json").write_text('{"streams": []}')
+    env = {**os.environ, f"{PREFIX}API_KEY": "the-key"}
+    run = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    last = run.stderr.splitlines()[-1]
+    assert "No credentials are set" in last
+    assert last.endswith(f"{PREFIX}API_KEY is in the environment, which --config ENV reads")
+    assert "the-key" not in run.stderr
+
+
 def test_a_directory_that_has_been_removed_has_no_env(tmp_path: Path) -> None:
     command = 'rmdir "$PWD" && exec "$@"'
     gone = tmp_path / "gone"

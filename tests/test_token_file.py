@@ -234,7 +234,10 @@ class TestBadPlaces:
             a_file(path, lock_seconds=0.1).open()
 
 
-MEND = "Mend it, or move it away and set refresh_token, client_id and client_secret to have it made anew"
+MEND = (
+    "Mend it, or move it away and run tap-factorialhr login, or set refresh_token, client_id and "
+    "client_secret, to have it made anew"
+)
 NOT_VISIBLE = "has something else than a string of visible characters"
 
 

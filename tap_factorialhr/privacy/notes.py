@@ -25,7 +25,8 @@ def by_class(counts: Iterable[Counter[str]]) -> str | None:
         return None
     total: Counter[str] = sum(found, Counter())
     of_classes = ", ".join(f"{privacy_class} {count}" for privacy_class, count in sorted(total.items()))
-    return f"{total.total()} fields of {len(found)} streams ({of_classes})"
+    streams = f"{len(found)} stream{'' if len(found) == 1 else 's'}"
+    return f"{total.total()} fields of {streams} ({of_classes})"
 
 
 def tell(streams: Mapping[str, RowPrivacy]) -> None:
