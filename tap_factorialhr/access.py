@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_factorialhr.axes import Scope
@@ -220,18 +219,19 @@ class Access:
             RefusedError: The first few are.
         """
         limit = ("limit", str(self._page_size))
-        for number in count(1):
+        tried = 0
+        while True:
             partition = partitions.popleft()
+            tried += 1
             try:
-                # Who waits for an answer does not want to wait for it five times.
+                # Who waits for an answer does not want to wait for it as often as a run does.
                 return self._run.client.get(
                     resource.name, resource.path, (*partition.params, limit), retry_timeouts=False
                 )
             except (UnavailableError, RejectedError):
                 partitions.extendleft(reversed(partition.split()))
-                if number == _TRIED or not partitions:
+                if tried == _TRIED or not partitions:
                     raise
-        raise AssertionError  # The loop has no end of its own.
 
     def _keys(self, parents: Parents) -> Mapping[str, str | None]:
         try:
