@@ -44,6 +44,7 @@ CREDENTIALS = (
     ("refresh_token", "client_id", "client_secret"),
     ("token_file",),
     ("token_database", "token_name"),
+    ("token_database", "client_id"),
 )
 """The settings that are enough to log in with, each group by itself."""
 

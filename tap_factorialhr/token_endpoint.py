@@ -163,7 +163,7 @@ class TokenEndpoint:
         if not is_whole:
             return Lost(_ENDLESS, can_repeat=False)
         answer = _object(body)
-        if response.status_code != requests.codes.ok:
+        if not requests.codes.ok <= response.status_code < requests.codes.multiple_choices:
             asked = self._policy.asked(response.headers.get("Retry-After"))
             return _failed(response.status_code, answer.get("error"), asked, refused)
         renewed = current.renewed_by(answer, sent_at)
@@ -204,7 +204,7 @@ def _no_answer(error: requests.RequestException) -> Outcome:
 
 
 def _failed(status: int, code: object, asked: float | None, refused: Refused) -> Outcome:
-    """What a status other than 200 means. Of the body, OAuth's error code alone is read."""
+    """What a status other than that of success means. Of the body, OAuth's error code alone is read."""
     what = f"the token endpoint answered with HTTP {status}"
     if status >= requests.codes.internal_server_error or status in _EARLY_STATUSES:
         return Lost(what)

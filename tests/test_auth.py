@@ -106,3 +106,10 @@ class TestWhichMethod:
             prepared("https://bücher.example/x")
         )
         assert request.headers["x-api-key"] == "k"
+
+
+@pytest.mark.parametrize("status", [201, 203])
+def test_tokens_are_tokens_whichever_status_says_that_they_are(server: OAuthServer, status: int) -> None:
+    """The refresh token has been used up by then, so that to turn them down would lose the session."""
+    server.status = status
+    assert read(make(LOGIN, server.url), server.url) == 200

@@ -126,6 +126,7 @@ def test_the_groups_are_the_authentication_methods(plugin: dict[str, Any]) -> No
         {"refresh_token", "client_id", "client_secret"},
         {"token_file"},
         {"token_database", "token_name"},
+        {"token_database", "client_id"},
     ]
 
 

@@ -124,8 +124,8 @@ def command(
     """Log in to Factorial with OAuth, and keep the session where the settings say.
 
     Opens the page on which you let your OAuth application in, takes the code that comes of it, exchanges it for tokens
-    and writes them to token_file, from which every run renews them. Asks for what the settings leave out. It needs
-    client_id and client_secret; a secret is never shown, nor taken from the command line.
+    and writes them to token_file or token_database, from which every run renews them. Asks for what the settings leave
+    out. It needs client_id and client_secret; a secret is never shown, nor taken from the command line.
     """
     progress = Progress()
     try:

@@ -41,6 +41,8 @@ class OAuthServer:
     faults: list[Fault] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     """Laid over the token endpoint's answer; `None` takes a key out."""
+    status: int = 200
+    """The status of an answer that holds tokens."""
     number: int = 0
     ends: dict[str, float] = field(default_factory=dict)
     forms: list[dict[str, str]] = field(default_factory=list)
@@ -77,7 +79,7 @@ class OAuthServer:
         if form["refresh_token"] != self.refresh_token:
             self.refused.append(form["refresh_token"])
             return 400, {"error": "invalid_grant", "error_description": "SECRET-BODY"}
-        return 200, self.renew()
+        return self.status, self.renew()
 
     def accepts(self, authorization: str) -> bool:
         return self.ends.get(authorization.removeprefix("Bearer "), 0.0) > time.monotonic()
