@@ -119,6 +119,11 @@ class Axis(ABC):
         """The fields that rows get by it, declared by the API document or not."""
         return ()
 
+    @property
+    @abstractmethod
+    def parameters(self) -> tuple[str, ...]:
+        """The query parameters that ask for its slices."""
+
     @abstractmethod
     def slices(self, scope: Scope) -> Iterator[Slice]:
         """Its slices, in order."""
@@ -175,6 +180,11 @@ class Windows(Axis):
 
     def __str__(self) -> str:
         return f"windows of {self.days} days, to {self.ahead} after today"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those of the first and the last day."""
+        return (self.start, self.end)
 
     def slices(self, scope: Scope) -> Iterator[Days]:
         """Windows from the first day that is wanted to the last."""
@@ -275,6 +285,11 @@ class Parents(Axis):
         """The field of the parent's key."""
         return (self.field,) if self.field else ()
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """That of the parent's key."""
+        return (self.parameter,)
+
     def slices(self, scope: Scope) -> Iterator[ChunkOfParents]:
         """Chunks of the parents that there are."""
         labels = scope.parents(self)
@@ -337,6 +352,11 @@ class Values(Axis):
         """The field of the value."""
         return (self.field,) if self.field else ()
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """That of the value."""
+        return (self.parameter,)
+
     def slices(self, scope: Scope) -> Iterator[Value]:
         """One per value."""
         for value in self.values or scope.listed.parameters[self.parameter].values:
@@ -364,6 +384,11 @@ class SettingValues(Axis):
     def fields(self) -> tuple[str, ...]:
         """The field of the value."""
         return (self.field,)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """That of the value."""
+        return (self.parameter,)
 
     def slices(self, scope: Scope) -> Iterator[Value]:
         """One per value of the setting."""

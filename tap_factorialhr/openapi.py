@@ -7,7 +7,7 @@ Which plain strings are dates and time stamps they do not say: ``fields`` does, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import msgspec
 from tap_factorialhr import fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from tap_factorialhr.fields import Field
 
@@ -52,12 +52,14 @@ class Parameter:
     Attributes:
         name: The name as it is sent, ``[]`` of an array included.
         type: The JSON type of the value (of one item, for an array); None where the document leaves it open.
+        is_list: Whether it takes several values at once.
         required: What the document says, which is often not enforced (API notes, "Parameters").
         values: The values that the document names, empty when any is allowed.
     """
 
     name: str
     type: str | None
+    is_list: bool
     required: bool
     values: tuple[str, ...]
 
@@ -89,6 +91,7 @@ class Document:
         """Take the decoded document."""
         self._raw = raw
         self._schemas: Mapping[str, Any] = raw["components"]["schemas"]
+        self.version = str(raw["info"]["version"])
 
     @cached_property
     def resources(self) -> dict[str, ListResource]:
@@ -106,8 +109,18 @@ class Document:
         Raises:
             KeyError: The document has no such list resource.
         """
-        properties = self._schemas[self.resources[resource].row].get("properties", {})
-        return {"type": "object", "properties": self._fields(properties, fields.of_resource(resource), "")}
+        row = self.resources[resource].row
+        place = _Place(fields.of_resource(resource), within=frozenset({row}))
+        return {"type": "object", "properties": self._fields(self._schemas[row], place)}
+
+    def field_names(self, resource: str) -> Container[str]:
+        """The fields of a resource's rows.
+
+        Raises:
+            KeyError: The document has no such list resource.
+        """
+        names: Container[str] = self._schemas[self.resources[resource].row].get("properties", {}).keys()
+        return names
 
     def values(self, resource: str) -> dict[str, tuple[str, ...]]:
         """The values that the document names for fields of a resource, by field, dotted where nested.
@@ -117,50 +130,95 @@ class Document:
         Raises:
             KeyError: The document has no such list resource.
         """
-        return dict(self._values(self._schemas[self.resources[resource].row], ""))
+        row = self.resources[resource].row
+        return dict(self._values(self._schemas[row], _Place({}, within=frozenset({row}))))
 
-    def _values(self, raw: Mapping[str, Any], path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def _values(self, raw: Mapping[str, Any], place: _Place) -> Iterator[tuple[str, tuple[str, ...]]]:
         while "$ref" in raw or "items" in raw:
-            raw = self._schemas[raw["$ref"].rpartition("/")[2]] if "$ref" in raw else raw["items"]
+            if "$ref" in raw:
+                name = _referred(raw)
+                if name in place.within:
+                    return
+                raw, place = self._schemas[name], place.inside(name)
+            else:
+                raw = raw["items"]
         if "enum" in raw:
-            yield path, tuple(raw["enum"])
+            yield place.path, tuple(raw["enum"])
         for name, inner in raw.get("properties", {}).items():
-            yield from self._values(inner, f"{path}.{name}" if path else name)
+            yield from self._values(inner, place.at(name))
 
     def _list_resource(self, path: str, operation: Mapping[str, Any]) -> ListResource:
         answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
         row = answer["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
-        parameters = (_parameter(raw) for raw in operation.get("parameters", ()) if raw["in"] == "query")
+        parameters = (self._parameter(raw) for raw in operation.get("parameters", ()) if raw["in"] == "query")
         return ListResource(path, {parameter.name: parameter for parameter in parameters}, row)
 
-    def _fields(self, properties: Mapping[str, Any], facts: Mapping[str, Field], within: str) -> JsonSchema:
-        return {name: self._field(name, raw, facts, within + name) for name, raw in properties.items()}
+    def _parameter(self, raw: Mapping[str, Any]) -> Parameter:
+        schema = self._resolved(raw.get("schema", {}))
+        one = self._resolved(schema.get("items") or schema)
+        values = schema.get("enum") or one.get("enum") or ()
+        is_list = only_kind(schema) == "array"
+        return Parameter(raw["name"], one.get("type"), is_list, bool(raw.get("required")), tuple(values))
 
-    def _field(self, field: str, raw: Mapping[str, Any], facts: Mapping[str, Field], path: str) -> JsonSchema:  # noqa: PLR0911 (one return per kind)
+    def _resolved(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._schemas[_referred(raw)] if "$ref" in raw else raw
+
+    def _fields(self, raw: Mapping[str, Any], place: _Place) -> JsonSchema:
+        return {name: self._field(name, inner, place.at(name)) for name, inner in raw.get("properties", {}).items()}
+
+    def _field(self, field: str, raw: Mapping[str, Any], place: _Place) -> JsonSchema:  # noqa: PLR0911 (one return per kind)
         if "$ref" in raw:
-            properties = self._schemas[raw["$ref"].rpartition("/")[2]].get("properties", {})
-            return {"type": ["object", "null"], "properties": self._fields(properties, facts, f"{path}.")}
+            name = _referred(raw)
+            if name in place.within:  # A manager is an employee, who has a manager: whatever comes from here on.
+                return {"type": ["object", "null"]}
+            return self._field(field, self._schemas[name], place.inside(name))
         kind = only_kind(raw)
         if kind == "array":
             items = raw.get("items") or {}
-            return {"type": ["array", "null"], "items": self._field(field, items, facts, path)}
+            return {"type": ["array", "null"], "items": self._field(field, items, place)}
         if kind == "object":
-            properties = self._fields(raw.get("properties", {}), facts, f"{path}.")
+            properties = self._fields(raw, place)
             return {"type": ["object", "null"], **({"properties": properties} if properties else {})}
         if is_id(field):
             return {"type": ["string", "null"]}
         if kind is None:
             return {}
-        if kind == "string" and (format_ := _evident_format(field, facts.get(path))):
+        if kind == "string" and (format_ := _evident_format(field, place.known)):
             return {"type": ["string", "null"], "format": format_}
         return {"type": [kind, "null"]}
 
 
-def _parameter(raw: Mapping[str, Any]) -> Parameter:
-    schema = raw.get("schema", {})
-    one = schema.get("items") or schema
-    values = schema.get("enum") or one.get("enum") or ()
-    return Parameter(raw["name"], one.get("type"), bool(raw.get("required")), tuple(values))
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a row a schema stands.
+
+    Attributes:
+        facts: What is known of the row's fields, by their paths.
+        within: The schemas that it is a part of, by their names.
+        path: The names of the fields that lead to it, dotted.
+    """
+
+    facts: Mapping[str, Field]
+    within: frozenset[str]
+    path: str = ""
+
+    @property
+    def known(self) -> Field | None:
+        """What is known of the field."""
+        return self.facts.get(self.path)
+
+    def at(self, field: str) -> _Place:
+        """The place of one of its fields."""
+        return replace(self, path=f"{self.path}.{field}" if self.path else field)
+
+    def inside(self, schema: str) -> _Place:
+        """The same place, in a schema that is referred to."""
+        return replace(self, within=self.within | {schema})
+
+
+def _referred(raw: Mapping[str, Any]) -> str:
+    name: str = raw["$ref"].rpartition("/")[2]
+    return name
 
 
 def _evident_format(field: str, known: Field | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tap_factorialhr.axes import Days, Slice
 from tap_factorialhr.client import GONE
 from tap_factorialhr.dates import EPOCH
+from tap_factorialhr.resources import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tap_factorialhr.axes import Scope
     from tap_factorialhr.envelope import Row
     from tap_factorialhr.openapi import Params
-    from tap_factorialhr.resources import ParameterValue, Resource
+    from tap_factorialhr.resources import Resource
 
 LEAST_LOOKBACK = 1
 """Days before the bookmark that changes are asked for from, at least: the filter takes a day, and where that is one of
@@ -157,8 +158,8 @@ class Partitions:
         """What is asked for whatever the slices are, with the changes since a day."""
         resource, sync = self.resource, self.scope.sync
         for name, value in resource.always.items():
-            texts = _texts(value) or self.scope.listed.parameters[name].values
-            yield from ((name, text) for text in texts)
+            values = texts(value) or self.scope.listed.parameters[name].values
+            yield from ((name, one) for one in values)
         if resource.today:
             yield resource.today, sync.today.isoformat()
         if resource.since:
@@ -171,9 +172,3 @@ class Partitions:
             return None
         sync = self.scope.sync
         return self.scope.before_bookmark(max(sync.lookback or 0, LEAST_LOOKBACK)) or sync.start
-
-
-def _texts(value: ParameterValue) -> tuple[str, ...]:
-    if isinstance(value, bool):
-        return ("true" if value else "false",)
-    return (value,) if isinstance(value, str) else value

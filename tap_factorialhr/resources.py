@@ -8,14 +8,15 @@ parameter. A flag is sent only where it widens the result or fills a field; one 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tap_factorialhr.axes import EVERY_VALUE, Axis, Parents, SettingValues, Values, Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
-    from tap_factorialhr.openapi import JsonSchema, ListResource
+    from tap_factorialhr.openapi import ListResource
 
 AxisKind = TypeVar("AxisKind", bound=Axis)
 ParameterValue = str | bool | tuple[str, ...]
@@ -60,8 +61,7 @@ class Resource:
     @property
     def name(self) -> str:
         """The stream's name: domain and resource, shortened where both are the same word."""
-        domain, _, resource = self.path.partition("/")
-        return domain if domain == resource else f"{domain}_{resource}"
+        return stream_name(self.path)
 
     @property
     def is_one_listing(self) -> bool:
@@ -304,16 +304,49 @@ RESOURCES: dict[str, Resource] = {
 }
 
 
-def describe(listed: ListResource, rows: JsonSchema) -> Resource:
+def stream_name(path: str) -> str:
+    """The stream that a resource becomes: domain and resource, shortened where both are the same word."""
+    domain, _, resource = path.partition("/")
+    return domain if domain == resource else f"{domain}_{resource}"
+
+
+def of_one_name(paths: Iterable[str]) -> list[tuple[str, ...]]:
+    """Resources that would become one stream, as ``a/b_c`` and ``a_b/c`` would; none where all differ."""
+    by_name = groupby(sorted(paths, key=lambda path: (stream_name(path), path)), key=stream_name)
+    return [same for _, paths in by_name if len(same := tuple(paths)) > 1]
+
+
+def own_replication_key(resource: Resource, fields: Container[str]) -> str | None:
+    """The field that bookmarks of a stream are taken from, None where it is read whole.
+
+    Args:
+        resource: How it is read.
+        fields: The fields of its rows.
+    """
+    if resource.windows:
+        return "date" if "date" in fields else CHANGE_KEY
+    if resource.changed_since:
+        return "updated_at" if "updated_at" in fields else CHANGE_KEY
+    return None
+
+
+def texts(value: ParameterValue) -> tuple[str, ...]:
+    """The values of a parameter as they are sent."""
+    if isinstance(value, bool):
+        return ("true" if value else "false",)
+    return (value,) if isinstance(value, str) else value
+
+
+def describe(listed: ListResource, fields: Container[str]) -> Resource:
     """How a resource is read.
 
     Args:
         listed: What the document says of it.
-        rows: The schema of its rows.
+        fields: The fields of its rows.
 
     Returns:
         The exception named here, or the plain way; with the "changed since" filter that the document has.
     """
-    plain = Resource(path=listed.path, key=("id",) if "id" in rows["properties"] else ())
+    plain = Resource(path=listed.path, key=("id",) if "id" in fields else ())
     since = next((name for name in SINCE_FILTERS if name in listed.parameters), None)
     return replace(RESOURCES.get(listed.path, plain), changed_since=since)

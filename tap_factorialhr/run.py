@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_factorialhr import openapi
+from tap_factorialhr import needs, openapi
 from tap_factorialhr.axes import Scope, SyncWindow
 from tap_factorialhr.client import Client, UnreachableError
 from tap_factorialhr.http_session import Session, connect_and_read_seconds
@@ -16,7 +16,7 @@ from tap_factorialhr.parents import ParentKeys
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.privacy.policy import Policy
 from tap_factorialhr.report import Report
-from tap_factorialhr.resources import WHOSE_CREDENTIALS, describe
+from tap_factorialhr.resources import WHOSE_CREDENTIALS, describe, stream_name
 from tap_factorialhr.retry_policy import RetryPolicy
 from tap_factorialhr.walk import Fetcher
 
@@ -152,7 +152,7 @@ class Run:
             timeout=self._timeout,
             policy=RetryPolicy(retries=self._config["max_retries"]),
             concurrency=self._config["concurrency"],
-            parameters=lambda path: self.document.resources[path].parameters,
+            parameters=lambda path: self.document.resources[path].parameters if path in self.document.resources else (),
         )
 
     @cached_property
@@ -179,8 +179,21 @@ class Run:
         return openapi.load(str(self._config["api_version"]))
 
     def describe(self, path: str) -> Resource:
-        """All that is known of how a resource is read."""
-        return describe(self.document.resources[path], self.document.schema(path))
+        """All that is known of how a resource is read.
+
+        Raises:
+            LackingError: The API document has not what it is read by.
+        """
+        self.check_document(path)
+        return describe(self.document.resources[path], self.document.field_names(path))
+
+    def check_document(self, path: str) -> None:
+        """Hold a resource against the API document, before it is read.
+
+        Raises:
+            LackingError: The document has not what it is read by.
+        """
+        needs.check(path, self.document)
 
     def partitions(
         self, resource: Resource, since: date | None, *, incremental: bool, start: date | None
@@ -228,7 +241,7 @@ class Run:
     def finish(self) -> None:
         """All streams have had their turn: do what waited for a sign of rows, or say that none came."""
         self._release()
-        says_nothing = {*self.report.skipped, *self.report.failed, self.describe(WHOSE_CREDENTIALS).name}
+        says_nothing = {*self.report.skipped, *self.report.failed, stream_name(WHOSE_CREDENTIALS)}
         if not self._has_rows and any(one.begins_anew and one.name not in says_nothing for one in self.order):
             logger.warning(
                 "not one row was read in this run, which is no proof that there are none: no bookmark moves, and "
@@ -248,7 +261,7 @@ class Run:
             return False
         before, self._good_before = self._good_before, self.client.throttle.last_good
         has_answered = before is None or self._good_before > before
-        name = self.describe(WHOSE_CREDENTIALS).name
+        name = stream_name(WHOSE_CREDENTIALS)
         return has_answered or self.fetcher.scheduler.call(partial(self.client.is_answered, name, WHOSE_CREDENTIALS))
 
     def close(self) -> None:

@@ -29,16 +29,17 @@ from tap_factorialhr.dates import as_day, as_text
 from tap_factorialhr.decoding import decode_answer, replacing_null_characters
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.listing import LeftOut, RowCount
+from tap_factorialhr.needs import LackingError
 from tap_factorialhr.parents import ParentError
 from tap_factorialhr.privacy.rows import RowPrivacy
 from tap_factorialhr.records import Shaper, column
-from tap_factorialhr.resources import CHANGE_KEY
+from tap_factorialhr.resources import CHANGE_KEY, own_replication_key
 from tap_factorialhr.stream_maps import transformed
 from tap_factorialhr.typed import TypedDecoder, as_dictionary
 from tap_factorialhr.walk import PagesError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from singer_sdk.helpers.types import Context
     from singer_sdk.mapper import StreamMap
@@ -57,20 +58,6 @@ _TEXT: JsonSchema = {"type": ["string", "null"]}
 _TIME_STAMP: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
 
 
-def own_replication_key(resource: Resource, properties: Container[str]) -> str | None:
-    """The field that bookmarks of a stream are taken from, None where it is read whole.
-
-    Args:
-        resource: How it is read.
-        properties: The fields of its schema.
-    """
-    if resource.windows:
-        return "date" if "date" in properties else CHANGE_KEY
-    if resource.changed_since:
-        return "updated_at" if "updated_at" in properties else CHANGE_KEY
-    return None
-
-
 def stream_schema(resource: Resource, declared: JsonSchema) -> JsonSchema:
     """The schema of a stream: what the document declares, keys that are never null, and the fields added to rows."""
     properties = dict(declared["properties"])
@@ -79,7 +66,8 @@ def stream_schema(resource: Resource, declared: JsonSchema) -> JsonSchema:
     if resource.changed_since and "updated_at" not in properties:
         properties[CHANGE_KEY] = _TIME_STAMP
     for key in resource.key:
-        properties[key] = {**properties[key], "type": properties[key]["type"][0]}
+        declared_key = properties.get(key, _TEXT)  # Without it the stream fails, where it is read.
+        properties[key] = {**declared_key, "type": declared_key["type"][0]}
     return {**declared, "properties": properties}
 
 
@@ -222,6 +210,7 @@ class FactorialStream(Stream):
     def walk(self) -> PartitionWalk:
         """Its partitions, begun ahead of its turn where that is possible."""
         if self._walk is None:
+            self._run.check_document(self.resource.path)
             value = None if self._is_whole else self.bookmark.value
             partitions = self._run.partitions(
                 self.resource, as_day(value) if value else None, incremental=self.is_incremental, start=self._first_day
@@ -242,6 +231,10 @@ class FactorialStream(Stream):
 
         None where there will be none, which is told when it is its turn.
         """
+        try:
+            self._run.check_document(self.resource.path)
+        except LackingError:
+            return None
         parents = self.resource.parents
         if parents and self._run.parents.has_failed(parents):
             return None
@@ -295,7 +288,7 @@ class FactorialStream(Stream):
                     self._finish(newest)
             except UnavailableError as error:
                 self._run.report.skip(self.name, str(error))
-            except (RejectedError, PagesError, LargeError) as error:
+            except (LackingError, RejectedError, PagesError, LargeError) as error:
                 self._run.report.fail(self.name, str(error))
             except (RetriableError, ParentError) as error:
                 # One that is too slow even for one day says nothing of others.

@@ -26,6 +26,7 @@ from tap_factorialhr.messages import MessageWriter
 from tap_factorialhr.privacy.maps import check_stream_maps
 from tap_factorialhr.privacy.notes import tell
 from tap_factorialhr.privacy.policy import Policy
+from tap_factorialhr.resources import describe, of_one_name
 from tap_factorialhr.run import Run
 from tap_factorialhr.settings import CONFIG_SCHEMA
 from tap_factorialhr.streams import FactorialStream
@@ -129,10 +130,20 @@ class TapFactorialHR(Tap):
         return cast("MessageWriter", self.message_writer)
 
     def discover_streams(self) -> list[FactorialStream]:
-        """One stream per list resource of the API document."""
-        run = self.sync_run
+        """One stream per list resource of the API document.
+
+        Raises:
+            ConfigError: Two of them would become one.
+        """
+        run, document = self.sync_run, self.sync_run.document
+        for same in of_one_name(document.resources):
+            raise ConfigError(
+                f"the API document of version {document.version} has several resources that would become one stream: "
+                f"{', '.join(same)}; set api_version to one that has not, or update the tap"
+            )
         return [
-            FactorialStream(self, run, run.describe(path), run.document.schema(path)) for path in run.document.resources
+            FactorialStream(self, run, describe(listed, document.field_names(path)), document.schema(path))
+            for path, listed in document.resources.items()
         ]
 
     def setup_mapper(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from scripts.api_document import main
 from tap_factorialhr import openapi
+from tests.support.documents import listing, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,18 +55,6 @@ def bring_in(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -
         return code, told.out + told.err
 
     return run
-
-
-def listing(document: dict[str, Any], path: str) -> dict[str, Any]:
-    operation: dict[str, Any] = document["paths"][f"/api/{NEXT}/resources/{path}"]["get"]
-    return operation
-
-
-def row(document: dict[str, Any], path: str) -> dict[str, Any]:
-    answer = listing(document, path)["responses"]["200"]["content"]["application/json"]["schema"]
-    name = answer["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
-    schema: dict[str, Any] = document["components"]["schemas"][name]
-    return schema
 
 
 def test_the_same_document_brings_nothing_new(bring_in: Any, document: dict[str, Any], folder: Path) -> None:

@@ -52,7 +52,7 @@ def run(tap: TapRunner, company: Sandbox, title: str) -> Run:
 def classes_of(done: Run) -> dict[str, dict[str, fields.Field]]:
     """What is known of each field that is left, by stream."""
     document = openapi.load()
-    paths = {describe(document.resources[path], document.schema(path)).name: path for path in document.resources}
+    paths = {describe(document.resources[path], document.field_names(path)).name: path for path in document.resources}
     left = {}
     for message in done.of_type("SCHEMA"):
         facts = fields.of_resource(paths[message["stream"]])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_factorialhr import openapi
-from tap_factorialhr.axes import Parents, SettingValues, Values, Windows
+from tap_factorialhr.axes import Parents, SettingValues, Values
 from tap_factorialhr.resources import RESOURCES, describe
 from tap_factorialhr.settings import CONFIG_SCHEMA
 
@@ -28,12 +28,12 @@ def parameters(resource: Resource) -> Iterator[str]:
     yield from resource.always
     yield from filter(None, (resource.changed_since, resource.today, resource.since))
     for axis in resource.axes:
-        yield from (axis.start, axis.end) if isinstance(axis, Windows) else [axis.parameter]  # type: ignore[attr-defined]
+        yield from axis.parameters
 
 
 @pytest.mark.parametrize("path", RESOURCES)
 def test_what_is_sent_is_what_the_document_names(document: Document, path: str) -> None:
-    resource = describe(document.resources[path], document.schema(path))
+    resource = describe(document.resources[path], document.field_names(path))
     known = document.resources[path].parameters
     assert set(parameters(resource)) <= set(known)
     for name, value in resource.always.items():

@@ -58,7 +58,7 @@ def differences(company: Company, run: Run, paths: Iterable[str] = DOCUMENT.reso
         if len(rows) != len(records):
             wrong.append(f"{path}: {len(rows)} rows, {len(records)} records")
             continue
-        key = TOLD_APART_BY.get(path) or describe(DOCUMENT.resources[path], DOCUMENT.schema(path)).key
+        key = TOLD_APART_BY.get(path) or describe(DOCUMENT.resources[path], DOCUMENT.field_names(path)).key
         pairs = zip(_ordered(rows, key), _ordered(records, key), strict=True)
         wrong += [
             f"{path}: {name}" for row, record in pairs for name, value in row.items() if not same(value, record[name])
