@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tap_factorialhr import fields
-from tap_factorialhr.openapi import Document, ListResource
-from tap_factorialhr.resources import RESOURCES, SINCE_FILTERS, Resource
+from tap_factorialhr.needs import Need, needs_of
+from tap_factorialhr.openapi import Document, ListResource, Parameter
+from tap_factorialhr.resources import RESOURCES, SINCE_FILTERS, describe, of_one_name, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,30 +28,35 @@ class _Stream:
     Attributes:
         listed: Its parameters.
         types: The type of each field in words, fields of objects and of lists of objects dotted.
-        enums: The values that the document names for a field.
+        values: The values that the document names for a field.
     """
 
     listed: ListResource
     types: Mapping[str, str]
-    enums: Mapping[str, frozenset[str]]
+    values: Mapping[str, tuple[str, ...]]
 
 
-def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+_Streams = dict[str, _Stream]
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any], left_out: Iterable[str] = ()) -> str:
     """What is different in a later document.
 
     Args:
         before: The facts of the earlier version.
         after: The facts of the later one.
+        left_out: The reads of the later one that are no part of its facts, each with the reason.
 
     Returns:
         Markdown: a heading, a line per stream that changed, and a list of what somebody has to decide.
     """
-    old, new = _streams(before), _streams(after)
+    document = Document(after)
+    old, new = _streams(Document(before)), _streams(document)
     lines = [
         *_added_and_gone(old, new),
         *(line for path in sorted(old.keys() & new) for line in _changed(old, new, path)),
     ]
-    decisions = list(_decisions(old, new))
+    decisions = list(_decisions(old, new, document))
     return "\n".join(
         [
             f"### API version {after['info']['version']}, compared with {_version_of(before, after)}",
@@ -61,6 +67,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
             "",
             *(decisions or ["- Nothing."]),
             "",
+            *_not_taken_in(left_out),
         ]
     )
 
@@ -70,12 +77,15 @@ def _version_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return version if version != after["info"]["version"] else "the same as it was"
 
 
-def _streams(document: Mapping[str, Any]) -> dict[str, _Stream]:
-    parsed = Document(document)
-    schemas = document["components"]["schemas"]
+def _not_taken_in(left_out: Iterable[str]) -> list[str]:
+    told = [f"- {one}" for one in left_out]
+    return ["Not taken in:", "", *told, ""] if told else []
+
+
+def _streams(document: Document) -> _Streams:
     return {
-        path: _Stream(listed, dict(_types(parsed.schema(path))), dict(_enums(schemas, listed.row)))
-        for path, listed in parsed.resources.items()
+        path: _Stream(listed, dict(_types(document.schema(path))), document.values(path))
+        for path, listed in document.resources.items()
     }
 
 
@@ -94,102 +104,147 @@ def _words(field: JsonSchema) -> str:
     return f"{kind}, {field['format']}" if "format" in field else kind
 
 
-def _enums(schemas: Mapping[str, Any], row: str) -> Iterator[tuple[str, frozenset[str]]]:
-    for name, field in schemas[row].get("properties", {}).items():
-        values = field.get("enum") or (field.get("items") or {}).get("enum") or ()
-        yield name, frozenset(map(str, values))
+def _kind(parameter: Parameter) -> str:
+    kind = parameter.type or "anything"
+    return f"list of {kind}" if parameter.is_list else kind
 
 
-def _name(path: str) -> str:
-    return Resource(path=path).name
+# What changed
 
 
-def _added_and_gone(old: Mapping[str, _Stream], new: Mapping[str, _Stream]) -> Iterator[str]:
+def _added_and_gone(old: _Streams, new: _Streams) -> Iterator[str]:
     for what, paths in (("New", new.keys() - old), ("Gone", old.keys() - new)):
         if paths:
-            yield f"- {what} streams: {_names(map(_name, paths))}."
+            yield f"- {what} streams: {_names(map(stream_name, paths))}."
 
 
-def _changed(old: Mapping[str, _Stream], new: Mapping[str, _Stream], path: str) -> Iterator[str]:
-    before, after = old[path], new[path]
-    both = before.types.keys() & after.types
-    parameters_before, parameters_after = before.listed.parameters, after.listed.parameters
-    told = [
-        _told("new", after.types.keys() - before.types, after.types),
-        _told("gone", before.types.keys() - after.types),
-        *(
-            f"`{name}` is now {after.types[name]}, was {before.types[name]}"
-            for name in sorted(both)
-            if after.types[name] != before.types[name]
-        ),
-        *(
-            f"`{name}` also takes {_names(values)}"
-            for name in sorted(both)
-            if before.enums.get(name) and (values := after.enums.get(name, frozenset()) - before.enums[name])
-        ),
-        _told("new parameters", parameters_after.keys() - parameters_before),
-        _told("parameters gone", parameters_before.keys() - parameters_after),
-        *(
-            f"the parameter `{name}` {'is required' if parameters_after[name].required else 'is not required any more'}"
-            for name in sorted(parameters_after.keys() & parameters_before)
-            if parameters_after[name].required != parameters_before[name].required
-        ),
-    ]
+def _changed(old: _Streams, new: _Streams, path: str) -> Iterator[str]:
+    told = [*_changed_fields(old[path], new[path]), *_changed_parameters(old[path].listed, new[path].listed)]
     if any(told):
-        yield f"- `{_name(path)}`: {'; '.join(filter(None, told))}."
+        yield f"- `{stream_name(path)}`: {'; '.join(filter(None, told))}."
+
+
+def _changed_fields(before: _Stream, after: _Stream) -> Iterator[str]:
+    yield _told("new", after.types.keys() - before.types, after.types)
+    yield _told("gone", before.types.keys() - after.types)
+    for name in sorted(before.types.keys() & after.types):
+        what = _code(name)
+        if after.types[name] != before.types[name]:
+            yield f"{what} is now {after.types[name]}, was {before.types[name]}"
+        yield from _changed_values(what, before.values.get(name, ()), after.values.get(name, ()))
+
+
+def _changed_parameters(before: ListResource, after: ListResource) -> Iterator[str]:
+    yield _told("new parameters", after.parameters.keys() - before.parameters)
+    yield _told("parameters gone", before.parameters.keys() - after.parameters)
+    for name in sorted(before.parameters.keys() & after.parameters):
+        what, was, now = f"the parameter {_code(name)}", before.parameters[name], after.parameters[name]
+        if now.required != was.required:
+            yield f"{what} {'is required' if now.required else 'is not required any more'}"
+        if _kind(now) != _kind(was):
+            yield f"{what} is now {_kind(now)}, was {_kind(was)}"
+        yield from _changed_values(what, was.values, now.values)
+
+
+def _changed_values(what: str, before: Iterable[str], after: Iterable[str]) -> Iterator[str]:
+    """What became of an enumeration; one that comes or goes as a whole says nothing of single values."""
+    was, now = set(map(str, before)), set(map(str, after))
+    if was and now:
+        yield f"{what} also takes {_names(now - was)}" if now - was else ""
+        yield f"{what} no longer takes {_names(was - now)}" if was - now else ""
+    elif was or now:
+        yield f"{what} {'now names' if now else 'no longer names'} its values"
 
 
 def _told(what: str, names: set[str], types: Mapping[str, str] | None = None) -> str:
     if not names:
         return ""
-    return f"{what} " + ", ".join(f"`{name}`" + (f" ({types[name]})" if types else "") for name in sorted(names))
+    return f"{what} " + ", ".join(_code(name) + (f" ({types[name]})" if types else "") for name in sorted(names))
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(names))
+    return ", ".join(_code(name) for name in sorted(names))
 
 
-def _decisions(old: Mapping[str, _Stream], new: Mapping[str, _Stream]) -> Iterator[str]:
-    nothing = ListResource("", {}, "")
+def _code(name: str) -> str:
+    """A name as Markdown shows it, whatever is in it."""
+    shown = name if name.isprintable() else repr(name)[1:-1]
+    return f"`{shown.replace('`', chr(39))}`"
+
+
+# What is to be decided
+
+
+def _decisions(old: _Streams, new: _Streams, document: Document) -> Iterator[str]:
     for path in sorted(old.keys() - new):
         if path in RESOURCES:
-            yield f"- `{_name(path)}` is gone, and `resources.py` names it."
+            yield f"- `{stream_name(path)}` is gone, and `resources.py` names it."
+    for same in of_one_name(new):
+        yield (
+            f"- {_names(same)} would become one stream, `{stream_name(same[0])}`: the tap refuses this document until "
+            "one of them has another name."
+        )
+    nothing = _Stream(ListResource("", {}, ""), {}, {})
     for path, after in sorted(new.items()):
-        before = old[path].listed if path in old else nothing
+        before = old.get(path, nothing)
         decisions = (
             *_about_the_key(path, after),
-            *_about_new_parameters(before, after.listed),
-            *_about_parameters_gone(path, before, after.listed),
+            *_about_needs(path, old, new, document),
+            *_about_new_parameters(before.listed, after.listed),
             *_about_privacy(path, after),
         )
-        yield from (f"- `{_name(path)}` {decision}" for decision in decisions)
+        yield from (f"- `{stream_name(path)}` {decision}" for decision in decisions)
 
 
 def _about_the_key(path: str, after: _Stream) -> Iterator[str]:
-    resource = RESOURCES.get(path, Resource(path=path))
-    if missing := set(resource.key) - after.types.keys() - set(resource.added_fields):
-        yield f"has no {_names(missing)}: name what tells its rows apart in `resources.py`, or nothing."
+    if path not in RESOURCES and "id" not in after.types:
+        yield "has no `id`: name what tells its rows apart in `resources.py`, or nothing."
+
+
+def _about_needs(path: str, old: _Streams, new: _Streams, document: Document) -> Iterator[str]:
+    """What it rests on that is not there, or is not what it was."""
+    for need in _needs(path, old, new):
+        lack, was, now = need.lack(document), _form(need, old), _form(need, new)
+        if lack and need.is_vital:
+            yield f"cannot be read: the document has {lack}. How else is it?"
+        elif lack:
+            yield f"rests on what is not there: the document has {lack}. Is it still read right?"
+        elif was and now != was:
+            yield f"rests on {_code(need.parameter or need.field or '')}, {need.use}: it is now {now}, was {was}."
+
+
+def _needs(path: str, old: _Streams, new: _Streams) -> Iterator[Need]:
+    """What it rests on, also if it does so only by what the earlier document has: a filter that is gone is missed."""
+    after, before = new[path], old.get(path, new[path])
+    resource = describe(after.listed, after.types)
+    filter_before = describe(before.listed, before.types).changed_since
+    yield from needs_of(replace(resource, changed_since=filter_before or resource.changed_since), before.types)
+
+
+def _form(need: Need, streams: _Streams) -> str | None:
+    """What kind of parameter or field it is in one version, in words; None where it is none."""
+    stream = streams.get(need.path)
+    if stream is None:
+        return None
+    if need.parameter is not None:
+        parameter = stream.listed.parameters.get(need.parameter)
+        return _kind(parameter) if parameter else None
+    return stream.types.get(need.field or "")
 
 
 def _about_new_parameters(before: ListResource, after: ListResource) -> Iterator[str]:
     for name, parameter in sorted(after.parameters.items()):
         was_required = name in before.parameters and before.parameters[name].required
         if parameter.required and not was_required:
-            yield f"requires `{name}`, as it says: a parent, a value, days, or not enforced?"
+            yield f"requires {_code(name)}, as it says: a parent, a value, days, or not enforced?"
         if name in SINCE_FILTERS and name not in before.parameters:
-            yield f"can be asked for changes by `{name}`, and is from now on. Is that right?"
+            yield f"can be asked for changes by {_code(name)}, and is from now on. Is that right?"
     optional = {name for name, parameter in after.parameters.items() if not parameter.required}
     if unsent := {name for name in optional - before.parameters.keys() if not _IDS.search(name)} - set(SINCE_FILTERS):
         yield (
             f"can be asked for by {_names(unsent)}, which the tap does not send: does one of them say what changed, or "
             "open rows that are hidden otherwise?"
         )
-
-
-def _about_parameters_gone(path: str, before: ListResource, after: ListResource) -> Iterator[str]:
-    sent = RESOURCES.get(path, Resource(path=path)).always
-    for name in sorted(sent.keys() & before.parameters.keys() - after.parameters.keys()):
-        yield f"does not take `{name}` any more, which the tap sends; the API ignores what it does not know."
 
 
 def _about_privacy(path: str, after: _Stream) -> Iterator[str]:

@@ -12,7 +12,9 @@ import pytest
 
 from scripts.api_document import main
 from tap_factorialhr import openapi
-from tests.support.documents import listing, row
+from tests.support import documents
+from tests.support.documents import address as address_of
+from tests.support.documents import listing, parameter, row, without_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +26,7 @@ SENTENCE = "The person's first name, as it stands in the passport."
 
 @pytest.fixture(scope="module")
 def vendored() -> dict[str, Any]:
-    text = (openapi.DOCUMENTS / f"{openapi.DEFAULT_VERSION}.json").read_text()
-    document: dict[str, Any] = json.loads(text.replace(openapi.DEFAULT_VERSION, NEXT))
-    return document
+    return documents.vendored(NEXT)
 
 
 @pytest.fixture
@@ -126,11 +126,146 @@ def test_what_needs_a_decision_is_named(bring_in: Any, document: dict[str, Any])
     assert "`desks` has no `id`" in decisions
     assert "`teams` requires `legal_entity_id`" in decisions
     assert "`teams` can be asked for changes by `updated_after`" in decisions
-    assert "`employees` does not take `only_active` any more" in decisions
+    assert "`employees` rests on what is not there: the document has no parameter only_active" in decisions
     for name in ("teams", "desks"):
         assert f"`{name}` can be asked for by `changed_since`, which the tap does not send" in decisions
     assert "office_ids" not in decisions
     assert "- New streams: `desks`." in told
+
+
+def no_values(schema: dict[str, Any]) -> None:
+    schema.get("items", schema).pop("enum")
+
+
+def other_values(schema: dict[str, Any]) -> None:
+    schema.get("items", schema)["enum"] = ["other"]
+
+
+def a_string(schema: dict[str, Any]) -> None:
+    schema.clear()
+    schema["type"] = "string"
+
+
+@pytest.mark.parametrize(
+    ("at", "change", "decision"),
+    [
+        (
+            ("finance/contacts", "contact_type"),
+            no_values,
+            "`finance_contacts` cannot be read: the document has no values",
+        ),
+        (
+            ("finance/categories", "statuses[]"),
+            no_values,
+            "`finance_categories` cannot be read: the document has no val",
+        ),
+        (("finance/categories", "category_level"), other_values, "has no value all of the parameter category_level"),
+        (
+            ("posts/comments", "post_ids[]"),
+            a_string,
+            "`post_ids[]`, which its rows are listed by: it is now string, was",
+        ),
+        (
+            ("employees/employees", "only_active"),
+            a_string,
+            "`only_active`, which is always sent: it is now string, was",
+        ),
+    ],
+)
+def test_a_parameter_that_the_tap_rests_on_and_that_is_another_is_to_be_decided(
+    bring_in: Any, document: dict[str, Any], at: tuple[str, str], change: Any, decision: str
+) -> None:
+    change(parameter(document, *at)["schema"])
+    _, told = bring_in(document)
+    assert decision in told.partition("To be decided:")[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "use"),
+    [
+        ("employees/employees", "updated_at_gteq", "which asks for changes"),
+        ("tasks/task_files", "task_id", "which its rows are listed by"),
+        ("attendance/shifts", "end_on", "which its rows are listed by"),
+        ("finance/contacts", "contact_type", "which its rows are listed by"),
+        ("timeoff/policy_timelines", "reference_date", "which is sent with the day of the run"),
+        ("integrations/sync_runs", "created_at_gteq", "which is sent with the start_date"),
+    ],
+)
+def test_a_parameter_that_the_tap_rests_on_and_that_is_gone_is_to_be_decided(
+    bring_in: Any, document: dict[str, Any], path: str, name: str, use: str
+) -> None:
+    without_parameter(document, path, name)
+    _, told = bring_in(document)
+    assert f"the document has no parameter {name} of {path}, {use}" in told.partition("To be decided:")[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "use"),
+    [
+        ("employees/employees", "updated_at", "which bookmarks are taken from"),
+        ("job_catalog/tree_nodes", "uuid", "which job_catalog/node_attributes is listed by"),
+        ("project_management/projects", "name", "which tells the parents of project_management/exportable_expenses"),
+        ("api_public/credentials", "company_id", "which contracts/materialized_templates is listed by"),
+    ],
+)
+def test_a_field_that_the_tap_rests_on_and_that_is_gone_is_to_be_decided(
+    bring_in: Any, document: dict[str, Any], path: str, name: str, use: str
+) -> None:
+    del row(document, path)["properties"][name]
+    _, told = bring_in(document)
+    assert f"the document has no field {name} of {path}, {use}" in told.partition("To be decided:")[2]
+
+
+def test_a_field_of_bookmarks_that_is_another_is_to_be_decided(bring_in: Any, document: dict[str, Any]) -> None:
+    row(document, "employees/employees")["properties"]["updated_at"] = {"type": "integer"}
+    _, told = bring_in(document)
+    assert "`updated_at`, which bookmarks are taken from: it is now integer, was" in told
+
+
+@pytest.mark.parametrize(
+    ("parent", "children"),
+    [
+        ("posts/posts", ["posts_comments"]),
+        ("contracts/contract_versions", ["contracts_contract_version_meta_data"]),
+        ("api_public/credentials", ["contracts_materialized_templates", "marketplace_installation_settings"]),
+    ],
+)
+def test_streams_whose_parent_is_gone_are_to_be_decided(
+    bring_in: Any, document: dict[str, Any], parent: str, children: list[str]
+) -> None:
+    del document["paths"][address_of(document, parent)]
+    _, told = bring_in(document)
+    for child in children:
+        assert f"- `{child}` cannot be read: the document has no list {parent}, which" in told
+
+
+def test_resources_that_would_become_one_stream_are_to_be_decided(bring_in: Any, document: dict[str, Any]) -> None:
+    document["paths"][address_of(document, "payroll/employees_identifiers")] = {"get": listing(document, "teams/teams")}
+    _, told = bring_in(document)
+    assert (
+        "- `payroll/employees_identifiers`, `payroll_employees/identifiers` would become one stream, "
+        "`payroll_employees_identifiers`" in told
+    )
+
+
+def test_values_and_kinds_of_parameters_are_told(bring_in: Any, document: dict[str, Any]) -> None:
+    kinds = parameter(document, "finance/contacts", "contact_type")["schema"]["enum"]
+    gone = kinds.pop()
+    kinds.append("partner")
+    a_string(parameter(document, "posts/comments", "post_ids[]")["schema"])
+    row(document, "teams/teams")["properties"]["name"]["enum"] = ["one"]
+    _, told = bring_in(document)
+    assert "the parameter `contact_type` also takes `partner`" in told
+    assert f"the parameter `contact_type` no longer takes `{gone}`" in told
+    assert "- `posts_comments`: the parameter `post_ids[]` is now string, was list of string." in told
+    assert "- `teams`: `name` now names its values." in told
+
+
+def test_a_name_is_shown_whatever_is_in_it(bring_in: Any, document: dict[str, Any]) -> None:
+    row(document, "teams/teams")["properties"]["od`d\nname\x1b[31m"] = {"type": "string"}
+    _, told = bring_in(document)
+    assert "- `teams`: new `od'd\\nname\\x1b[31m` (string)." in told
+    assert "\x1b" not in told
 
 
 def test_a_document_that_was_amended_is_compared_with_itself(
