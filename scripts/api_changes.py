@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from scripts.api_schemas import one_line
 from tap_factorialhr import fields
 from tap_factorialhr.needs import Need, needs_of
 from tap_factorialhr.openapi import Document, ListResource, Parameter
@@ -168,8 +169,7 @@ def _names(names: Iterable[str]) -> str:
 
 def _code(name: str) -> str:
     """A name as Markdown shows it, whatever is in it."""
-    shown = name if name.isprintable() else repr(name)[1:-1]
-    return f"`{shown.replace('`', chr(39))}`"
+    return f"`{one_line(name).replace('`', chr(39))}`"
 
 
 # What is to be decided
@@ -206,11 +206,12 @@ def _about_needs(path: str, old: _Streams, new: _Streams, document: Document) ->
     for need in _needs(path, old, new):
         lack, was, now = need.lack(document), _form(need, old), _form(need, new)
         if lack and need.is_vital:
-            yield f"cannot be read: the document has {lack}. How else is it?"
+            yield f"can no longer be read: the document has {lack}. What takes its place?"
         elif lack:
             yield f"rests on what is not there: the document has {lack}. Is it still read right?"
         elif was and now != was:
-            yield f"rests on {_code(need.parameter or need.field or '')}, {need.use}: it is now {now}, was {was}."
+            name = _code(need.parameter or need.field or "")
+            yield f"rests on {name}, {need.use}: it is now {now}, was {was}. Is that right?"
 
 
 def _needs(path: str, old: _Streams, new: _Streams) -> Iterator[Need]:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from scripts.api_changes import compare
-from scripts.api_facts import DocumentError, facts_of
-from tap_factorialhr.openapi import DOCUMENTS
+from scripts.api_facts import facts_of
+from scripts.api_schemas import DocumentError
+from tap_factorialhr.openapi import DOCUMENTS, Document
 
 ADDRESS = "https://api.factorialhr.com/oas/"
 """Where Factorial serves the document, without a login (API notes)."""
@@ -36,17 +37,20 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         raw = _read(options.file) if options.file else _fetch(options.version, options.address)
         facts = facts_of(raw, options.version)
-        before = newest_until(options.compare or options.version, options.into)
-        told = compare(json.loads(before.read_text()), facts)
-    except DocumentError as error:
-        print(f"The API document was not brought in: {error}", file=sys.stderr)
-        return 1
-    print(told)
-    if not options.dry_run:
-        target = options.into / f"{options.version}.json"
-        target.write_text(json.dumps(facts, indent=1) + "\n")
-        print(f"Written: {target}")
-    return 0
+        before = _vendored(newest_until(options.compare or options.version, options.into))
+        print(compare(before, facts.document, facts.left_out))
+        if not options.dry_run:
+            target = options.into / f"{options.version}.json"
+            _write(target, json.dumps(facts.document, indent=1) + "\n")
+            print(f"Written: {target}")
+    except RecursionError:
+        error: Exception = DocumentError("it is nested too deeply")
+    except DocumentError as raised:
+        error = raised
+    else:
+        return 0
+    print(f"The API document was not brought in: {error}", file=sys.stderr)
+    return 1
 
 
 def newest_until(version: str, folder: Path) -> Path:
@@ -73,31 +77,66 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version(text: str) -> str:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    try:
+        is_day = date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        is_day = False
+    if not is_day:
         raise argparse.ArgumentTypeError(f"{text} is no version: one is a date such as 2027-01-01")
     return text
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 (JSON is anything)
     try:
-        return json.loads(path.read_text())
+        content = path.read_bytes()
     except OSError as error:
         raise DocumentError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError):
-        raise DocumentError(f"{path} is not JSON") from None
+    return _decoded(content, str(path))
 
 
 def _fetch(version: str, address: str) -> Any:  # noqa: ANN401 (JSON is anything)
     try:
         answer = requests.get(address, params={"version": version}, timeout=TIMEOUT)
         answer.raise_for_status()
-        return answer.json()
-    except requests.JSONDecodeError:
-        raise DocumentError(f"what {address} answers is not JSON") from None
     except requests.HTTPError as error:
         raise DocumentError(f"{address} answers with HTTP {error.response.status_code}") from None
     except requests.RequestException as error:
         raise DocumentError(f"{address} cannot be reached ({type(error).__name__}); fetch it, and use --file") from None
+    return _decoded(answer.content, f"what {address} answers")
+
+
+def _decoded(content: bytes, what: str) -> Any:  # noqa: ANN401 (JSON is anything)
+    try:
+        return json.loads(content)  # Of bytes it sees the encoding, and passes over a mark of it.
+    except (ValueError, RecursionError):
+        raise DocumentError(f"{what} is not JSON") from None
+
+
+def _vendored(path: Path) -> Any:  # noqa: ANN401 (JSON is anything)
+    """The facts of an earlier version, all of which can be read."""
+    facts = _read(path)
+    try:
+        document = Document(facts)
+        for resource in document.resources:
+            document.schema(resource)
+    except (LookupError, TypeError, AttributeError):
+        raise DocumentError(
+            f"{path}, which it is compared with, is broken; get it back from git, or --compare with another version"
+        ) from None
+    return facts
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file whole, or leave what was there."""
+    beside = target.with_name(f"{target.name}.new")
+    try:
+        try:
+            beside.write_text(text)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise DocumentError(f"{target} cannot be written ({error.strerror}), and is as it was") from None
 
 
 if __name__ == "__main__":

@@ -3,136 +3,162 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scripts.api_schemas import DocumentError, Schemas, a_list, a_text, an_object, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _READ = re.compile(r"^(?:/api/[^/]+)?/resources/([^/{}]+)/([^/{}]+)(/\{[^/{}]+\})?$")
-_SCHEMAS = "#/components/schemas/"
-_PLAIN = ("type", "format", "nullable", "$ref")
-_SEVERAL = ("oneOf", "anyOf", "allOf")
+_GOOD = ("200", "2XX", "2xx", "default")
+"""The statuses whose answer has the rows, the most exact one first."""
 
 
-class DocumentError(Exception):
-    """A document cannot be had, or cannot be used; the message says why in one line."""
+class _NotTakenInError(Exception):
+    """A read is none that becomes a stream; the message says why."""
 
 
-def facts_of(raw: object, version: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the tap needs of a document.
+
+    Attributes:
+        document: A document of the same form with the reads alone, their parameters and the schemas of their rows.
+        left_out: The reads below ``/resources/`` that are no part of it, each with the reason, in Markdown.
+    """
+
+    document: dict[str, Any]
+    left_out: list[str]
+
+
+def facts_of(raw: object, version: str) -> Facts:
     """Strip a document to what the tap needs.
 
     Args:
         raw: The decoded document (OpenAPI 3).
         version: The version that it is to be.
 
-    Returns:
-        A document of the same form with the reads alone, their parameters and the schemas that their rows use.
-
     Raises:
-        DocumentError: It is no OpenAPI document with lists of resources, or it says that it is of another version.
+        DocumentError: It is no OpenAPI document with lists of resources, it says that it is of another version, or a
+            part of it is not as it should be.
     """
     paths = raw.get("paths") if isinstance(raw, Mapping) else None
     if not isinstance(raw, Mapping) or not isinstance(paths, Mapping):
         raise DocumentError("it is no OpenAPI document: it has no paths")
-    _check_version(raw, version)
-    kept = dict(sorted(_reads(paths, version)))
-    schemas = (raw.get("components") or {}).get("schemas") or {}
-    if not any(path.count("/") == len(("", "api", version, "resources", "domain")) for path in kept):
+    _check_version(paths, version)
+    reads = _Reads(raw, version)
+    kept = dict(sorted(reads.all(paths)))
+    if not any(_is_list(path) for path in kept):
         raise DocumentError("it has no lists of resources (/api/VERSION/resources/DOMAIN/RESOURCE)")
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {"title": "Factorial API, read side: facts only", "version": version},
-        "servers": [{"url": str(one["url"])} for one in raw.get("servers") or () if "url" in one],
+        "servers": _servers(raw.get("servers")),
         "paths": kept,
-        "components": {"schemas": _used(schemas, kept)},
+        "components": {"schemas": reads.schemas.used(kept)},
     }
+    return Facts(document, sorted(reads.left_out))
 
 
-def _check_version(raw: Mapping[str, Any], version: str) -> None:
-    versions = {match[1] for path in raw["paths"] if (match := re.match(r"^/api/(\d{4}-\d{2}-\d{2})/", str(path)))}
+def _check_version(paths: Mapping[str, Any], version: str) -> None:
+    versions = {match[1] for path in paths if (match := re.match(r"^/api/(\d{4}-\d{2}-\d{2})/", path))}
     if versions and versions != {version}:
         # One without support is answered with another one (API notes, "Paths and versions").
         raise DocumentError(f"it is of version {', '.join(sorted(versions))}, not of {version}")
 
 
-def _reads(paths: Mapping[str, Any], version: str) -> Iterator[tuple[str, Any]]:
-    for path, item in paths.items():
+def _servers(raw: object) -> list[dict[str, str]]:
+    known = raw if isinstance(raw, list) else []
+    return [{"url": str(one["url"])} for one in known if isinstance(one, Mapping) and "url" in one]
+
+
+def _is_list(path: str) -> bool:
+    match = _READ.match(path)
+    return match is not None and match[3] is None
+
+
+class _Reads:
+    """The reads of a document.
+
+    Attributes:
+        schemas: Its schemas.
+        left_out: The reads that are not taken in, each with the reason.
+    """
+
+    def __init__(self, raw: Mapping[str, Any], version: str) -> None:
+        self.schemas = Schemas(raw)
+        self.left_out: list[str] = []
+        self._version = version
+
+    def all(self, paths: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Each read as it is kept, by its path."""
+        for path, raw in paths.items():
+            if "/resources/" not in path:
+                continue
+            item, at = self.schemas.followed(raw, f"paths > {path}")
+            if "get" in item:
+                try:
+                    yield self._read(path, item, at)
+                except _NotTakenInError as error:
+                    self.left_out.append(f"`GET {one_line(path)}`: {error}.")
+
+    def _read(self, path: str, item: Mapping[str, Any], at: str) -> tuple[str, Any]:
         match = _READ.match(path)
-        operation = item.get("get") if match else None
-        schema = _answer(operation) if operation else None
-        if match and operation and schema is not None:
-            domain, resource, one = match[1], match[2], match[3] or ""
-            parameters = [_parameter(raw) for raw in (*item.get("parameters", ()), *operation.get("parameters", ()))]
-            yield (
-                f"/api/{version}/resources/{domain}/{resource}{one}",
-                {
-                    "get": {
-                        "operationId": f"{domain}_{resource}" + ("_id" if one else ""),
-                        "tags": [domain],
-                        "parameters": parameters,
-                        "responses": {"200": {"content": {"application/json": {"schema": _schema(schema)}}}},
+        if match is None:
+            raise _NotTakenInError("its address is not that of a resource or of one row")
+        domain, resource, one = match[1], match[2], match[3] or ""
+        operation = an_object(item["get"], f"{at} > get")
+        schema = self.schemas.facts(*self._answer(operation, f"{at} > get"))
+        kept = {
+            "operationId": f"{domain}_{resource}" + ("_id" if one else ""),
+            "tags": [domain],
+            "parameters": [*self._parameters(item, at), *self._parameters(operation, f"{at} > get")],
+            "responses": {
+                "200": {
+                    "content": {
+                        "application/json": {"schema": schema if one else self._list(schema, f"{domain}_{resource}")}
                     }
-                },
-            )
+                }
+            },
+        }
+        return f"/api/{self._version}/resources/{domain}/{resource}{one}", {"get": kept}
 
+    def _answer(self, operation: Mapping[str, Any], at: str) -> tuple[object, str]:
+        """The schema of what a read answers with, and where it stands."""
+        responses = an_object(operation.get("responses", {}), f"{at} > responses")
+        status = next((status for status in _GOOD if status in responses), None)
+        if status is None:
+            raise _NotTakenInError("it has no answer")
+        response, at = self.schemas.followed(responses[status], f"{at} > responses > {status}")
+        content = an_object(response.get("content", {}), f"{at} > content")
+        kind = next((kind for kind in content if "json" in kind), "*/*")
+        if kind not in content:
+            raise _NotTakenInError("its answer is no JSON")
+        at = f"{at} > content > {kind}"
+        return an_object(content[kind], at).get("schema", {}), f"{at} > schema"
 
-def _answer(operation: Mapping[str, Any]) -> Any:  # noqa: ANN401 (a schema, or None)
-    content = operation.get("responses", {}).get("200", {}).get("content", {})
-    return next((one.get("schema") for kind, one in content.items() if "json" in kind), None)
+    def _parameters(self, holder: Mapping[str, Any], at: str) -> Iterator[dict[str, Any]]:
+        at = f"{at} > parameters"
+        for number, given in enumerate(a_list(holder.get("parameters", []), at)):
+            raw, where = self.schemas.followed(given, f"{at} > {number}")
+            yield {
+                "name": a_text(raw.get("name"), f"{where} > name"),
+                "in": a_text(raw.get("in"), f"{where} > in"),
+                "required": bool(raw.get("required")),
+                "schema": self.schemas.facts(raw.get("schema", {}), f"{where} > schema"),
+            }
 
-
-def _parameter(raw: Mapping[str, Any]) -> dict[str, Any]:
-    if "name" not in raw or "in" not in raw:
-        raise DocumentError("a parameter is given by reference, which this script does not follow")
-    return {
-        "name": raw["name"],
-        "in": raw["in"],
-        "required": bool(raw.get("required")),
-        "schema": _schema(raw.get("schema") or {}),
-    }
-
-
-def _schema(raw: object) -> Any:  # noqa: ANN401 (a schema may be a boolean)
-    """A schema without its sentences. Names of properties are kept whatever they are, ``description`` included."""
-    if not isinstance(raw, Mapping):
-        return {}
-    kept: dict[str, Any] = {name: raw[name] for name in _PLAIN if name in raw}
-    if "enum" in raw:
-        kept["enum"] = [value for value in raw["enum"] if value is not None]
-    if "required" in raw:
-        kept["required"] = list(raw["required"])
-    if "items" in raw:
-        kept["items"] = _schema(raw["items"])
-    if "properties" in raw:
-        kept["properties"] = {name: _schema(inner) for name, inner in raw["properties"].items()}
-    for name in _SEVERAL:
-        if name in raw:
-            kept[name] = [_schema(inner) for inner in raw[name]]
-    # One schema in a wrapping, as OpenAPI 3.0 does beside a description or `nullable`, is that schema.
-    only = [inner for name in _SEVERAL for inner in kept.get(name, ()) if inner != {"type": "null"}]
-    if len(only) == 1 and "properties" not in kept:
-        return only[0]
-    return kept
-
-
-def _used(schemas: Mapping[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    waiting = list(_references(paths))
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            if name not in schemas:
-                raise DocumentError(f"it refers to the schema {name}, which it does not hold")
-            found[name] = _schema(schemas[name])
-            waiting += _references(found[name])
-    return dict(sorted(found.items()))
-
-
-def _references(node: object) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        reference = node.get("$ref")
-        if isinstance(reference, str) and reference.startswith(_SCHEMAS):
-            yield reference.removeprefix(_SCHEMAS)
-        for inner in node.values():
-            yield from _references(inner)
-    elif isinstance(node, list):
-        for inner in node:
-            yield from _references(inner)
+    def _list(self, schema: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """The schema of a list's answer, with its rows as a schema that has a name."""
+        answer = self.schemas.resolved(schema)
+        data = self.schemas.resolved(answer.get("properties", {}).get("data", {}))
+        row = data.get("items", {})
+        if not row:
+            raise _NotTakenInError("its answer is no list of rows")
+        if "properties" not in self.schemas.resolved(row):
+            raise _NotTakenInError("its rows are no objects with fields")
+        row = row if "$ref" in row else self.schemas.named(f"{name}_row", row)
+        return {**answer, "properties": {**answer["properties"], "data": {**data, "items": row}}}

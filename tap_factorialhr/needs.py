@@ -27,13 +27,13 @@ class LackingError(FactorialError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """One thing that a resource rests on: a parameter, a field, or where it has neither the resource as a whole.
+    """One thing that a resource rests on: a parameter or a field.
 
     Attributes:
         path: The resource in the document that has it, which may be the parent of the one that needs it.
         use: What it is for.
-        parameter: The parameter.
-        field: The field of the rows.
+        parameter: The parameter, None for a field.
+        field: The field of the rows, None for a parameter.
         values: The values that the parameter has to allow.
         every_value: Whether it is sent with each value that the document names.
         is_vital: Whether nothing can be read without it, or rows would come to the wrong parent, value or day.
@@ -55,13 +55,11 @@ class Need:
     def _missing(self, document: Document) -> str | None:
         listed = document.resources.get(self.path)
         if listed is None:
-            return f"no list {self.path}"
+            return f"no list {self.path}" if self.is_vital else None
         if self.field is not None:
             return None if self.field in document.field_names(self.path) else f"no field {self.field} of {self.path}"
-        if self.parameter is None:
-            return None
         name = f"{self.parameter} of {self.path}"
-        parameter = listed.parameters.get(self.parameter)
+        parameter = listed.parameters.get(self.parameter or "")
         if parameter is None:
             return f"no parameter {name}"
         if self.every_value and not parameter.values:
@@ -105,7 +103,6 @@ def _of_axis(path: str, axis: Axis) -> Iterator[Need]:
         use = "which its rows are listed by"
         yield Need(path=path, use=use, parameter=name, values=given, every_value=every, is_vital=True)
     if isinstance(axis, Parents):
-        yield Need(path=axis.resource, use=f"which {path} hangs off", is_vital=True)
         yield Need(path=axis.resource, use=f"which {path} is listed by", field=axis.key, is_vital=True)
         if axis.label:
             of_parent, of_child = axis.label

@@ -158,7 +158,7 @@ class Document:
         one = self._resolved(schema.get("items") or schema)
         values = schema.get("enum") or one.get("enum") or ()
         is_list = only_kind(schema) == "array"
-        return Parameter(raw["name"], one.get("type"), is_list, bool(raw.get("required")), tuple(values))
+        return Parameter(raw["name"], only_kind(one), is_list, bool(raw.get("required")), tuple(values))
 
     def _resolved(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._schemas[_referred(raw)] if "$ref" in raw else raw

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from scripts.api_document import main
 from tap_factorialhr import openapi
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 _BEGIN = """
 import sys
@@ -20,6 +24,10 @@ del sys.argv[1:5]  # with python -m tap_factorialhr
 from tap_factorialhr.__main__ import main
 main()
 """
+
+
+NEXT = f"{int(openapi.DEFAULT_VERSION[:4]) + 1}{openapi.DEFAULT_VERSION[4:]}"
+"""A version that comes after ours."""
 
 
 def vendored(version: str = openapi.DEFAULT_VERSION) -> dict[str, Any]:
@@ -62,6 +70,31 @@ def row(document: dict[str, Any], path: str) -> dict[str, Any]:
     name = content(document, path)["schema"]["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
     schema: dict[str, Any] = document["components"]["schemas"][name]
     return schema
+
+
+def folder_of_ours(folder: Path) -> Path:
+    """A folder of documents with ours in it, inside another one."""
+    into = folder / "documents"
+    into.mkdir()
+    source = openapi.DOCUMENTS / f"{openapi.DEFAULT_VERSION}.json"
+    (into / source.name).write_bytes(source.read_bytes())
+    return into
+
+
+@dataclass
+class Importer:
+    """Brings in a document as that of a version: the exit code, and all that is told."""
+
+    version: str
+    file: Path
+    into: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, document: object, *arguments: str) -> tuple[int, str]:
+        self.file.write_text(document if isinstance(document, str) else json.dumps(document))
+        code = main([self.version, "--file", str(self.file), "--into", str(self.into), *arguments])
+        told = self.capsys.readouterr()
+        return code, told.out + told.err
 
 
 def tap_with(document: dict[str, Any], folder: Path) -> tuple[str, ...]:
