@@ -49,6 +49,10 @@ def a_text(raw: object, at: str) -> str:
     return raw if isinstance(raw, str) else _refuse(at, "a text")
 
 
+def _a_value(raw: object, at: str) -> str | float:
+    return raw if isinstance(raw, (str, float, int)) else _refuse(at, "texts or numbers")
+
+
 def _refuse(at: str, wanted: str) -> Any:  # noqa: ANN401 (it never returns, in the place of anything)
     raise DocumentError(f"it cannot be read: at {at} there should be {wanted}")
 
@@ -119,7 +123,7 @@ class Schemas:
             "format": a_text,
             "nullable": lambda raw, _: bool(raw),
             "$ref": a_text,
-            "enum": lambda raw, at: [value for value in a_list(raw, at) if value is not None],
+            "enum": lambda raw, at: [_a_value(one, at) for one in a_list(raw, at) if one is not None],
             "required": lambda raw, at: [a_text(one, at) for one in a_list(raw, at)],
             "items": self.facts,
             "properties": self._properties,

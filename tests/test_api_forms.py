@@ -166,6 +166,7 @@ TEAMS = f"/api/{NEXT}/resources/teams/teams"
         (set_at("row", "properties", to=[]), "> teams_team > properties there should be an object"),
         (set_at("row", "properties", "name", "required", to=True), "> properties > name > required there should be a"),
         (set_at("row", "properties", "name", "enum", to=None), "> properties > name > enum there should be a list"),
+        (set_at("row", "properties", "name", "enum", to=[{}]), "> properties > name > enum there should be texts or"),
         (set_at("row", "properties", "name", "type", to={}), "> properties > name > type there should be a list"),
         (set_at("row", "properties", "name", to={"$ref": 5}), "> properties > name > $ref there should be a text"),
         (set_at("row", "properties", "name", to={"$ref": "o.json#/A"}), "it refers to o.json#/A, which it does not"),
