@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,21 @@ def test_without_its_parent_a_stream_fails_and_others_are_read(
     last = run.stderr.splitlines()[-1]
     assert f"1 stream failed, the first: {stream}: the API document" in last
     assert f"has no list {parent}, which" in last
+
+
+def test_a_check_names_what_the_document_lacks_and_looks_at_the_others(
+    tap: TapRunner, config: dict[str, Any], document: dict[str, Any]
+) -> None:
+    del document["paths"][documents.address(document, "posts/posts")]
+    without_values(documents.parameter(document, "finance/contacts", "contact_type"))
+    tap.wrapper = documents.tap_with(document, tap.folder)
+    run = tap(config, "check", "--json")
+    assert run.code == 3, run.stderr
+    found = {stream["stream"]: stream for stream in json.loads(run.stdout)["streams"]}
+    unreadable = {name: stream["note"] for name, stream in found.items() if not stream["can_be_read"]}
+    assert unreadable.keys() == {"posts_comments", "finance_contacts"}
+    assert "has no list posts/posts, which posts/comments is listed by" in unreadable["posts_comments"]
+    assert "has no values of the parameter contact_type" in unreadable["finance_contacts"]
 
 
 def test_without_what_divides_it_a_stream_would_give_each_parent_all_rows(
