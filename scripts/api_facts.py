@@ -160,5 +160,5 @@ class _Reads:
             raise _NotTakenInError("its answer is no list of rows")
         if "properties" not in self.schemas.resolved(row):
             raise _NotTakenInError("its rows are no objects with fields")
-        row = row if "$ref" in row else self.schemas.named(f"{name}_row", row)
+        row = row if "$ref" in row else self.schemas.give_name(f"{name}_row", row)
         return {**answer, "properties": {**answer["properties"], "data": {**data, "items": row}}}

@@ -164,9 +164,9 @@ class Schemas:
             DocumentError: It is a part of itself.
         """
         reference = facts.get("$ref")
-        return self._named(reference.removeprefix(_SCHEMAS)) if isinstance(reference, str) else dict(facts)
+        return self._of_name(reference.removeprefix(_SCHEMAS)) if isinstance(reference, str) else dict(facts)
 
-    def _named(self, name: str) -> dict[str, Any]:
+    def _of_name(self, name: str) -> dict[str, Any]:
         if name in self._begun:
             raise DocumentError(f"it cannot be read: the schema {name} is made of itself")
         if name not in self._known:
@@ -176,7 +176,7 @@ class Schemas:
             self._begun.pop()
         return self._known[name]
 
-    def named(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
+    def give_name(self, name: str, facts: dict[str, Any]) -> dict[str, Any]:
         """Give a schema a name; returns the reference to it."""
         while name in self._raw:
             name += "_"
@@ -190,7 +190,7 @@ class Schemas:
         while waiting:
             name = waiting.pop()
             if name not in found:
-                found[name] = self._named(name)
+                found[name] = self._of_name(name)
                 waiting += _references(found[name])
         return dict(sorted(found.items()))
 

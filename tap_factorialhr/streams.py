@@ -66,8 +66,8 @@ def stream_schema(resource: Resource, declared: JsonSchema) -> JsonSchema:
     if resource.changed_since and "updated_at" not in properties:
         properties[CHANGE_KEY] = _TIME_STAMP
     for key in resource.key:
-        declared_key = properties.get(key, _TEXT)  # Without it the stream fails, where it is read.
-        properties[key] = {**declared_key, "type": declared_key["type"][0]}
+        field = properties.get(key, _TEXT)  # Without it the stream fails, where it is read.
+        properties[key] = {**field, "type": field["type"][0]} if "type" in field else field
     return {**declared, "properties": properties}
 
 

@@ -119,6 +119,13 @@ def test_without_its_key_a_stream_fails_and_the_catalog_is_there(
     assert "has no field uuid of job_catalog/tree_nodes" in run.stderr.splitlines()[-1]
 
 
+def test_a_key_of_no_certain_type_is_one(read: Callable[..., Run], document: dict[str, Any]) -> None:
+    documents.row(document, "job_catalog/tree_nodes")["properties"]["uuid"] = {"type": ["string", "integer"]}
+    run = read("job_catalog_tree_nodes")
+    assert run.code == 0, run.stderr
+    assert all(record["uuid"] for record in run.records["job_catalog_tree_nodes"])
+
+
 def test_two_resources_of_one_name_are_an_error(read: Callable[..., Run], document: dict[str, Any]) -> None:
     both = ("payroll/employees_identifiers", "payroll_employees/identifiers")
     teams = copy.deepcopy(document["paths"][documents.address(document, "teams/teams")])
