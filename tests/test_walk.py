@@ -125,8 +125,9 @@ def test_rows_without_a_key_come_once_where_a_listing_is_read_again_in_parts(kin
 @BOTH
 @pytest.mark.parametrize("pagination", ["offset", "cursor"])
 @pytest.mark.parametrize("has_cursors", [True, False])
+@pytest.mark.parametrize("limit", [1, 5])
 def test_nor_do_they_come_twice_where_a_page_that_was_promised_comes_empty_once(
-    pagination: Pagination, concurrency: int, has_cursors: bool
+    pagination: Pagination, concurrency: int, has_cursors: bool, limit: int
 ) -> None:
     def twist(answer: dict[str, Any], asked: dict[str, str]) -> None:
         if len(shelf.asked) == 3:
@@ -134,10 +135,24 @@ def test_nor_do_they_come_twice_where_a_page_that_was_promised_comes_empty_once(
         if not has_cursors and "page" in asked:
             answer["meta"]["end_cursor"] = None
 
-    shelf = Shelf(list(range(1, 21)), limit=5, twist=twist)
-    with fetching(ShelfClient(shelf), concurrency=concurrency, pagination=pagination, page_size=5) as fetcher:
+    shelf = Shelf(list(range(1, 4 * limit + 1)), limit=limit, twist=twist)
+    with fetching(ShelfClient(shelf), concurrency=concurrency, pagination=pagination, page_size=limit) as fetcher:
         found = ids_of(fetcher.walk("s", None, [partition(1, filtered=True)], only_once=True))
-    assert found == [str(one) for one in range(1, 21)]
+    assert found == [str(one) for one in shelf.ids]
+
+
+@BOTH
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_row_that_enters_what_has_been_read_is_none_that_is_missing_of_a_part(
+    concurrency: int, filtered: bool
+) -> None:
+    """It was not in that part before; of all rows it can have been there all the time, and not been given."""
+    shelf = Shelf(list(range(10, 310, 10)), limit=5)
+    shelf.change = lambda number: shelf.ids.insert(1, 11) if number == 4 else None
+    with fetching(ShelfClient(shelf), concurrency=concurrency, pagination="cursor", page_size=5) as fetcher:
+        walk = fetcher.walk("s", "id", [partition(1, filtered=filtered)])
+        assert len(ids_of(walk)) == 30
+    assert walk.short.is_short != filtered
 
 
 # Listings of many pages
