@@ -18,7 +18,7 @@ from tap_factorialhr.axes import Scope
 from tap_factorialhr.client import GONE, RejectedError, UnavailableError, UnreachableError
 from tap_factorialhr.consistency import PaginationError
 from tap_factorialhr.errors import FactorialError, SessionError
-from tap_factorialhr.listing import Listing
+from tap_factorialhr.listing import Listing, Promise
 from tap_factorialhr.partitions import Partitions
 from tap_factorialhr.resources import CHANGE_KEY, WHOSE_CREDENTIALS
 
@@ -59,11 +59,13 @@ class FirstPage:
         rows: Its rows.
         meta: What the answer says about itself.
         is_part: Whether only a part of the resource's rows was asked for.
+        refused: Why other parts are refused, where that is no matter of parents that have gone.
     """
 
     rows: Sequence[Row]
     meta: PaginationMeta
     is_part: bool
+    refused: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,12 @@ class Access:
         except FactorialError as error:
             return Finding(stream.name, FAILED, str(error).removeprefix(f"{stream.name}: "))
         own = set(stream.schema["properties"]) - set(stream.resource.added_fields) - {CHANGE_KEY}
+        if page.refused and self._run.report.fails_at_once:
+            return Finding(stream.name, FORBIDDEN, f"{page.refused} of a part; on_forbidden is fail")
         return Finding(
             stream.name,
             READABLE if page.rows else EMPTY,
+            f"{page.refused} of a part" if page.refused else "",
             rows=len(page.rows),
             total=page.meta.total,
             has_next_page=bool(page.meta.has_next_page),
@@ -204,34 +209,50 @@ class Access:
         if not partitions:
             raise NothingToAskError("there are no rows of its parent")
         is_part = bool(partitions[0].slices)
-        page = self._answer(resource, partitions)
+        page, refused = self._answer(resource, partitions)
+        self._check_page(resource, page)
+        rows = [row for batch in page.batches(self._page_size) for row in batch]
+        return FirstPage(rows, page.meta, is_part, refused)
+
+    def _check_page(self, resource: Resource, page: Page) -> None:
+        """See that a run would not stop at a first page.
+
+        Raises:
+            FactorialError: It would.
+        """
+        listing = Listing(self._page_size, counts_rows=resource.pagination is None)
         try:
-            Listing(self._page_size, counts_rows=resource.pagination is None).promise(page, is_first=True)
+            promise = listing.promise(page, is_first=True)
         except PaginationError as error:
             raise FactorialError(str(error)) from None
-        rows = [row for batch in page.batches(self._page_size) for row in batch]
-        return FirstPage(rows, page.meta, is_part=is_part)
+        if promise is Promise.MORE and not page.meta.has_next_page and page.meta.end_cursor is None:
+            raise FactorialError("the server tells of more rows, and of no page or cursor to ask for")
 
-    def _answer(self, resource: Resource, partitions: deque[Partition]) -> Page:
-        """The first page of the first of these partitions that is not refused.
+    def _answer(self, resource: Resource, partitions: deque[Partition]) -> tuple[Page, str]:
+        """The first page of the first of these partitions that is not refused, and why one before it is.
 
         Raises:
             RefusedError: The first few are.
         """
         limit = ("limit", str(self._page_size))
-        tried = 0
+        tried, refused = 0, ""
         while True:
             partition = partitions.popleft()
             tried += 1
             try:
                 # Who waits for an answer does not want to wait for it as often as a run does.
-                return self._run.client.get(
+                page = self._run.client.get(
                     resource.name, resource.path, (*partition.params, limit), retry_timeouts=False
                 )
-            except (UnavailableError, RejectedError):
-                partitions.extendleft(reversed(partition.split()))
+            except (UnavailableError, RejectedError) as error:
+                smaller = partition.split()
+                partitions.extendleft(reversed(smaller))
                 if tried == _TRIED or not partitions:
                     raise
+                if not smaller and not partition.is_gone(error.status):
+                    refused = error.status
+            else:
+                return page, refused
 
     def _keys(self, parents: Parents) -> Mapping[str, str | None]:
         try:

@@ -26,6 +26,7 @@ class Report:
         progress: How far the streams are, for a person to see.
         skipped: Streams that these credentials cannot read, and why.
         failed: Streams that could not be read, and why.
+        fails_at_once: Whether what these credentials cannot read ends the run.
     """
 
     def __init__(self, *, on_forbidden: str) -> None:
@@ -33,7 +34,7 @@ class Report:
         self.progress = Progress()
         self.skipped: dict[str, str] = {}
         self.failed: dict[str, str] = {}
-        self._fails_at_once = on_forbidden == "fail"
+        self.fails_at_once = on_forbidden == "fail"
 
     def skip(self, stream: str, reason: str) -> None:
         """Go on without a stream that these credentials cannot read.
@@ -41,7 +42,7 @@ class Report:
         Raises:
             FactorialError: ``on_forbidden`` is ``fail``.
         """
-        if self._fails_at_once:
+        if self.fails_at_once:
             raise FactorialError(
                 f"{stream}: {reason}, these credentials cannot read it; deselect it, or set on_forbidden to skip"
             )
@@ -59,7 +60,7 @@ class Report:
         Raises:
             FactorialError: ``on_forbidden`` is ``fail``, and there is more to it than parents that have gone.
         """
-        if self._fails_at_once and left_out.refused:
+        if self.fails_at_once and left_out.refused:
             raise FactorialError(
                 f"{stream}: a part of its rows cannot be read ({left_out}); deselect it, or set on_forbidden to skip"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -67,7 +68,40 @@ def test_a_part_that_is_refused_is_not_the_stream(
     assert found(run, stream)["outcome"] in {"readable", "empty"}
     assert found(run, stream)["is_part"]
     assert len(asked) == 2
+    is_parent_gone = status == 404 and parameter == "task_id"
+    assert found(run, stream)["note"] == ("" if is_parent_gone else f"HTTP {status} of a part")
     assert tap(config_for(server), catalog=catalog).code == 0
+    strict = config_for(server, on_forbidden="fail")
+    run = tap(strict, "check", catalog=catalog)
+    assert run.code == (0 if is_parent_gone else 3)
+    assert ("of a part; on_forbidden is fail" in run.stdout) != is_parent_gone
+    assert tap(strict, catalog=catalog).code == (0 if is_parent_gone else 1)
+
+
+def test_of_many_parents_at_once_the_smaller_parts_are_asked_for(tap: TapRunner, server: Sandbox) -> None:
+    posts = [str(row["id"]) for row in server.company.rows("posts/posts")]
+
+    def refuse_first(record: RequestRecord) -> Answer | None:
+        asked = [value for name, value in record.params if name == "post_ids[]"]
+        return Answer(status=403) if record.resource == "posts/comments" and posts[0] in asked else None
+
+    server.answer = refuse_first
+    run = tap(config_for(server), "check", "--json", catalog=tap.catalog("posts_comments"))
+    assert run.code == 0, run.stdout
+    assert found(run, "posts_comments")["is_part"]
+    assert found(run, "posts_comments")["outcome"] in {"readable", "empty"}
+
+
+def test_of_days_those_of_late_are_asked_for_first(tap: TapRunner, server: Sandbox) -> None:
+    config = config_for(server, window_days=30)
+    run = tap(config, "check", "--json", catalog=tap.catalog("attendance_shifts"))
+    assert run.code == 0, run.stdout
+    (asked,) = [record for record in server.requests if record.resource == "attendance/shifts"]
+    first, last = asked.get("start_on"), asked.get("end_on")
+    assert first
+    assert last
+    lately = server.company.today - timedelta(days=7)
+    assert date.fromisoformat(first) <= lately <= date.fromisoformat(last)
 
 
 def test_one_whose_parts_are_all_refused_is_and_a_few_are_enough_to_say_so(tap: TapRunner, server: Sandbox) -> None:
@@ -87,6 +121,23 @@ def test_rows_that_are_told_of_and_not_given_fail_as_they_do_in_a_run(tap: TapRu
         "the server tells of rows and gives none",
     )
     assert tap(config_for(server), catalog=tap.catalog("teams")).code == 1
+
+
+def test_so_do_rows_that_nothing_leads_to(tap: TapRunner, server: Sandbox) -> None:
+    server.answer = only(TEAMS, page([{"id": str(one), "name": "x"} for one in range(3)], total=9, limit=3))
+    run = tap(config_for(server), "check", "--json", catalog=tap.catalog("teams"))
+    assert run.code == 3
+    assert found(run, "teams")["outcome"] == "failed"
+    assert tap(config_for(server), catalog=tap.catalog("teams")).code == 1
+
+
+def test_a_total_of_something_else_than_rows_is_no_contradiction(tap: TapRunner, server: Sandbox) -> None:
+    server.answer = only("timeoff/allowance_stats", page([], total=9))
+    catalog = tap.catalog("timeoff_allowance_stats")
+    run = tap(config_for(server), "check", "--json", catalog=catalog)
+    assert run.code == 0, run.stdout
+    assert found(run, "timeoff_allowance_stats")["outcome"] == "empty"
+    assert tap(config_for(server), catalog=catalog).code == 0
 
 
 @pytest.mark.parametrize(

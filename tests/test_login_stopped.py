@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import filelock
 import pytest
 
 from tap_factorialhr.sandbox import Company, Sandbox
+from tap_factorialhr.session_store import SharedStore
 from tap_factorialhr.stdout import UnwritableError
 from tests.support import browser
 from tests.support.login import Login, last_line, page_in
@@ -17,6 +19,8 @@ from tests.support.login import Login, last_line, page_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tap_factorialhr.oauth_session import OAuthSession
 
 
 @pytest.fixture
@@ -97,11 +101,48 @@ def test_a_second_signal_does_not_wait_for_an_endpoint_that_does_not_answer(
     assert process.stderr
     told = iter(process.stderr.readline, "")
     assert any("one moment" in line for line in told)
+    threading.Event().wait(0.7)
     process.send_signal(number)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 128 + number
     assert last_line(errors).startswith("Stopped. The code may be used up by now")
     assert not login.file.exists()
+
+
+def test_a_terminal_that_is_closed_meanwhile_loses_no_tokens(login: Login) -> None:
+    """It sends SIGHUP more than once, and nothing can be said to it any more."""
+    process = login.start()
+    page = page_in(process)
+    login.sandbox.latency = 1.0
+    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
+    for _ in range(600):
+        if login.exchanges:
+            break
+        threading.Event().wait(0.05)
+    assert process.stderr
+    process.stderr.close()
+    for _ in range(3):
+        process.send_signal(signal.SIGHUP)
+        threading.Event().wait(0.05)
+    assert process.wait(timeout=30) == 0
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+def test_while_the_session_is_written_no_signal_ends_it(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = SharedStore.save
+
+    def slow_save(store: SharedStore, session: OAuthSession) -> None:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.7)
+        signal.raise_signal(signal.SIGINT)
+        save(store, session)
+
+    monkeypatch.setattr(SharedStore, "save", slow_save)
+    code, said = login.here()
+    assert code == 0
+    assert "one moment" in said
+    assert "Once more" not in said
+    assert login.sandbox.oauth.accepts(login.kept["access_token"])
 
 
 def test_nobody_who_reads_the_end_is_told_that_the_session_is_kept(

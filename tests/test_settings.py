@@ -192,6 +192,12 @@ def test_settings_in_the_environment_that_nobody_was_told_to_read_are_named(tmp_
     assert "No credentials are set" in last
     assert last.endswith(f"{PREFIX}API_KEY is in the environment, which --config ENV reads")
     assert "the-key" not in run.stderr
+    of_env = {**os.environ, f"{PREFIX}API_KEY": "the-key", f"{PREFIX}ACCESS_TOKEN": "a-token"}
+    run = subprocess.run(
+        [*command, "--config=ENV"], cwd=tmp_path, env=of_env, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "which --config ENV reads" not in run.stderr
 
 
 def test_a_directory_that_has_been_removed_has_no_env(tmp_path: Path) -> None:

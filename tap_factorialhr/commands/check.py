@@ -128,7 +128,7 @@ def _table(found: Sequence[Finding]) -> Iterator[str]:
     yield f"{'stream':<{name}}  {'result':<{_RESULT}} {'rows':>{_ROWS}}"
     for finding in found:
         line = f"{finding.stream:<{name}}  {finding.outcome:<{_RESULT}}"
-        if finding.note and len(line) + len(finding.note) < WIDTH:
+        if finding.note and not _rows(finding) and len(line) + len(finding.note) < WIDTH:
             yield f"{line} {finding.note}"
             continue
         yield f"{line} {_rows(finding):>{_ROWS}}".rstrip()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import sys
 import threading
+import time
 import webbrowser
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 REDIRECT_URI = "http://127.0.0.1:8910/callback"
 _LONGEST_WAIT = 24 * 60 * 60
 """Seconds to wait for the browser at the most."""
+_APART = 0.5
+"""Seconds between two signals at the least: one terminal that is closed sends several."""
 _NOTHING = "Nothing was exchanged, and what is kept is as it was"
 _IN_DOUBT = "The code may be used up by now, and what is kept is as it was: run login again"
 _KEPT = "You are logged in, and the session is kept"
@@ -385,13 +389,18 @@ def _interruptible(progress: Progress) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held_back(progress: Progress) -> Iterator[None]:
-    """Have Ctrl-C and the like wait for the end of the block; the second one does not wait for an answer."""
+    """Have Ctrl-C and the like wait for the end of the block; one more, a moment later, does not wait for an answer."""
+    heeded_from = math.inf
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a handler's signature)
+        nonlocal heeded_from
         progress.signals.append(number)
-        if progress.is_exchanging and progress.signals[1:]:
+        if progress.is_exchanging and time.monotonic() >= heeded_from:
             raise KeyboardInterrupt
-        click.echo("\nThe code is being exchanged; one moment. Once more, and its answer is not waited for.", err=True)
+        heeded_from = min(heeded_from, time.monotonic() + _APART)
+        once_more = " Once more, and its answer is not waited for." if progress.is_exchanging else ""
+        with contextlib.suppress(OSError):  # The terminal may be what has gone.
+            click.echo(f"\nThe code is being exchanged; one moment.{once_more}", err=True)
 
     with _handled(note):
         yield
