@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -101,11 +100,9 @@ def test_requests_are_noted_without_the_values_of_headers(own: Sandbox) -> None:
 
 
 def test_requests_wait_side_by_side(own: Sandbox) -> None:
-    own.latency = 0.2
-    begun = time.perf_counter()
+    own.latency = 2.0  # Longer than it takes eight threads to begin, on a machine that has other things to do.
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: get(own, EMPLOYEES), range(8)))
-    assert time.perf_counter() - begun < 1
     assert own.most_at_once == 8
 
 
