@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support import documents
 from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -53,6 +54,24 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def config(sandbox: Sandbox) -> dict[str, Any]:
     return config_for(sandbox)
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Our API document as the next version, to be changed."""
+    return documents.vendored(documents.NEXT)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with our API document alone."""
+    return documents.folder_of_ours(tmp_path)
+
+
+@pytest.fixture
+def bring_in(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> documents.Importer:
+    """What brings a changed document into that folder."""
+    return documents.Importer(documents.NEXT, tmp_path / "new.json", folder, capsys)
 
 
 @pytest.fixture(scope="session")

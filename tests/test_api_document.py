@@ -25,23 +25,6 @@ NEXT = documents.NEXT
 SENTENCE = "The person's first name, as it stands in the passport."
 
 
-@pytest.fixture
-def document() -> dict[str, Any]:
-    """Ours as the next version, to be changed."""
-    return documents.vendored(NEXT)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The documents before."""
-    return documents.folder_of_ours(tmp_path)
-
-
-@pytest.fixture
-def bring_in(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    return documents.Importer(NEXT, tmp_path / "new.json", folder, capsys)
-
-
 def test_the_same_document_brings_nothing_new(bring_in: Any, document: dict[str, Any], folder: Path) -> None:
     code, told = bring_in(document)
     assert code == 0

@@ -21,23 +21,6 @@ SENTENCE = "The person's first name, as it stands in the passport."
 S = "#/components/schemas/"
 
 
-@pytest.fixture
-def document() -> dict[str, Any]:
-    """Ours as the next version, to be changed."""
-    return documents.vendored(NEXT)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The documents before."""
-    return documents.folder_of_ours(tmp_path)
-
-
-@pytest.fixture
-def bring_in(tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    return documents.Importer(NEXT, tmp_path / "new.json", folder, capsys)
-
-
 def rows_of_all_of(document: dict[str, Any], path: str) -> None:
     schema = row(document, path)
     first, *others = schema.pop("properties").items()

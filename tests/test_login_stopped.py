@@ -17,6 +17,7 @@ from tests.support import browser
 from tests.support.login import Login, last_line, page_in
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
 def login(tmp_path: Path) -> Iterator[Login]:
     with Sandbox(Company(3)) as sandbox:
         yield Login(sandbox, tmp_path)
+
+
+def exchanging(login: Login, *, seconds: float) -> subprocess.Popen[str]:
+    """A login whose code is being exchanged, with a server that takes so long to answer."""
+    process = login.start()
+    page = page_in(process)
+    login.sandbox.latency = seconds
+    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
+    for _ in range(600):
+        if login.exchanges:
+            break
+        threading.Event().wait(0.05)
+    return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -42,14 +56,7 @@ def test_a_signal_ends_it_with_a_line(login: Login, number: signal.Signals) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_during_the_exchange_loses_no_tokens(login: Login, number: signal.Signals) -> None:
-    process = login.start()
-    page = page_in(process)
-    login.sandbox.latency = 1.0
-    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
-    for _ in range(600):
-        if login.exchanges:
-            break
-        threading.Event().wait(0.05)
+    process = exchanging(login, seconds=1.0)
     process.send_signal(number)
     out, errors = process.communicate(timeout=30)
     code, said = login.judged(process.returncode, out + errors)
@@ -89,14 +96,7 @@ def test_a_signal_after_the_session_is_kept_says_that_it_is(login: Login, monkey
 def test_a_second_signal_does_not_wait_for_an_endpoint_that_does_not_answer(
     login: Login, number: signal.Signals
 ) -> None:
-    process = login.start()
-    page = page_in(process)
-    login.sandbox.latency = 60.0
-    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
-    for _ in range(600):
-        if login.exchanges:
-            break
-        threading.Event().wait(0.05)
+    process = exchanging(login, seconds=60.0)
     process.send_signal(number)
     assert process.stderr
     told = iter(process.stderr.readline, "")
@@ -111,14 +111,7 @@ def test_a_second_signal_does_not_wait_for_an_endpoint_that_does_not_answer(
 
 def test_a_terminal_that_is_closed_meanwhile_loses_no_tokens(login: Login) -> None:
     """It sends SIGHUP more than once, and nothing can be said to it any more."""
-    process = login.start()
-    page = page_in(process)
-    login.sandbox.latency = 1.0
-    threading.Thread(target=browser.press_by_http, args=(page, "allow"), daemon=True).start()
-    for _ in range(600):
-        if login.exchanges:
-            break
-        threading.Event().wait(0.05)
+    process = exchanging(login, seconds=1.0)
     assert process.stderr
     process.stderr.close()
     for _ in range(3):
