@@ -224,8 +224,13 @@ def _before(one: Key, other: Key) -> bool:
 
 
 def check_rest(page: Page, rows: int) -> None:
-    """Check an answer without rows, where some were promised: it is right where those before were all there are."""
-    if not len(page.rows) and (page.meta.total is None or page.meta.total > rows):
+    """Check an answer without rows, where some were promised: it is right where those before were all there are.
+
+    That there are none at all is not believed where some have come: so an answer looks that is for other credentials
+    (API notes, "Paths and versions").
+    """
+    total = page.meta.total
+    if not len(page.rows) and (total is None or total > rows or (rows and not total)):
         raise MissingPageError("the server promised a next page and gave none")
 
 
@@ -240,6 +245,6 @@ def check_promise(page: Trace, last: Trace, rows: int, places: int) -> None:
     if page.meta.has_next_page:
         is_right = total is not None and 0 < places < total
     else:
-        is_right = before is not None and total is not None and total < before and total <= rows
+        is_right = before is not None and total is not None and total < before and 0 < total <= rows
     if not is_right:
         raise MissingPageError("the server promised a next page and gave none")

@@ -90,7 +90,7 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
         PaginationError: The server repeats a page or a cursor, or promises a next page and gives none.
     """
     flow = _by_number(listing) if by_number else _by_cursor(listing)
-    tally = Tally(listing)
+    tally, had_rows = Tally(listing), False
     for attempt in count(1):
         try:
             yield from _counted(tally, flow)
@@ -103,9 +103,12 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
             if attempt == _MOST_RESTARTS:
                 raise
             listing.note(ShiftedPagesError(str(missing), Resume()))
+            had_rows = had_rows or tally.rows > 0
             tally.rows = 0
             flow = _by_cursor(listing, Resume())
         else:
+            if had_rows and not tally.rows:
+                raise PaginationError("the server gave rows, and then told of none")
             return tally.count
         yield Prefetch()
     raise AssertionError  # The loop has no end of its own.

@@ -271,6 +271,29 @@ def test_a_row_that_goes_is_no_error_where_a_last_page_has_neither_total_nor_cur
     assert set(found) == {str(one) for one in shelf.ids} | (set(found) & {"40"})
 
 
+@BOTH
+@pytest.mark.parametrize("side_by_side", [1, 8])
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("number", range(2, 8))
+@pytest.mark.parametrize("times", [1, 2, 500])
+def test_that_there_are_no_rows_at_all_is_not_believed_in_the_middle(
+    by_number: bool, *, times: int, number: int, filtered: bool, side_by_side: int
+) -> None:
+    """So credentials are answered that are another server's: it may be another one that answers for a moment."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        if number <= len(shelf.asked) < number + times:
+            answer.update(data=[], meta={"limit": 10, "total": 0, "has_next_page": False, "end_cursor": None})
+
+    shelf = Shelf(list(range(1, 96)), limit=10, twist=twist)
+    try:
+        found = read_shelf(shelf, by_number=by_number, side_by_side=side_by_side, filtered=filtered)
+    except PaginationError:
+        assert times > 1
+    else:
+        assert set(found) == {str(one) for one in shelf.ids}
+
+
 def test_no_row_comes_again_where_a_last_page_does_not_say_so_and_nothing_comes_after_it() -> None:
     def twist(answer: dict[str, Any], _: Asked) -> None:
         if not answer["data"] or answer["data"][-1]["id"] == "95":
