@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from tap_factorialhr.retry_policy import RetryPolicy
 
-_ENDLESS = "the token endpoint's answer does not end"
 _LARGEST_ANSWER = 1 << 20
 _LIMIT_SECONDS = 15.0
 """How long to wait where there are too many token requests and the server does not say: limits count by the minute."""
@@ -143,6 +142,7 @@ class TokenEndpoint:
     def _ask(self, grant: Mapping[str, str], current: OAuthSession, refused: Refused) -> Outcome:
         form = {**grant, "client_id": current.client_id, "client_secret": current.client_secret}
         sent_at = datetime.now(UTC)
+        body = bytearray()
         try:
             with self._session.post(
                 self._url,
@@ -152,22 +152,33 @@ class TokenEndpoint:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = bytearray()
-                is_whole = read_body(response.raw, body, most=_LARGEST_ANSWER, seconds=self._timeout[1])
-        except EndlessError:
-            return Lost(_ENDLESS, can_repeat=False)
+                lost = self._read(response, into=body)
         except requests.RequestException as error:
             return _no_answer(error)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            return Lost(f"the answer was cut off ({type(error).__name__})")
-        if not is_whole:
-            return Lost(_ENDLESS, can_repeat=False)
+        except OSError as error:
+            return _cut_off(error)
         answer = _object(body)
-        if not requests.codes.ok <= response.status_code < requests.codes.multiple_choices:
-            asked = self._policy.asked(response.headers.get("Retry-After"))
-            return _failed(response.status_code, answer.get("error"), asked, refused)
-        renewed = current.renewed_by(answer, sent_at)
-        return Renewed(renewed) if renewed else Lost("the token endpoint's answer holds no usable tokens")
+        if requests.codes.ok <= response.status_code < requests.codes.multiple_choices:
+            # Tokens that have come are taken, however their answer ended: an object of JSON shows by itself that it is
+            # whole, and the refresh token before them is used up.
+            renewed = current.renewed_by(answer, sent_at)
+            return Renewed(renewed) if renewed else lost or Lost("the token endpoint's answer holds no usable tokens")
+        asked = self._policy.asked(response.headers.get("Retry-After"))
+        return lost or _failed(response.status_code, answer.get("error"), asked, refused)
+
+    def _read(self, response: requests.Response, *, into: bytearray) -> Lost | None:
+        """Read the body of an answer; what is wrong where it did not come to its end."""
+        try:
+            is_whole = read_body(response.raw, into, most=_LARGEST_ANSWER, seconds=self._timeout[1])
+        except EndlessError:
+            is_whole = False
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            return _cut_off(error)
+        return None if is_whole else Lost("the token endpoint's answer does not end", can_repeat=False)
+
+
+def _cut_off(error: Exception) -> Lost:
+    return Lost(f"the answer was cut off ({type(error).__name__})")
 
 
 def _object(body: bytearray) -> Mapping[str, Any]:

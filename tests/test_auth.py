@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,8 @@ import requests
 from tap_factorialhr import auth
 from tap_factorialhr.authenticators import ApiKeyAuthenticator
 from tap_factorialhr.errors import ConfigError, CredentialsError, FactorialError
-from tests.support.authentication import LOGIN, make, prepared, read
-from tests.support.oauth_server import OAuthServer, serving
+from tests.support.authentication import AT_ONCE, LOGIN, failure, make, prepared, read
+from tests.support.oauth_server import Fault, OAuthServer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,3 +114,20 @@ def test_tokens_are_tokens_whichever_status_says_that_they_are(server: OAuthServ
     """The refresh token has been used up by then, so that to turn them down would lose the session."""
     server.status = status
     assert read(make(LOGIN, server.url), server.url) == 200
+
+
+@pytest.mark.parametrize("ending", ["short", "unclosed", "open"])
+def test_tokens_are_taken_however_their_answer_ends(server: OAuthServer, ending: str) -> None:
+    """As above: the object is whole, whatever the headers had said of what comes after it."""
+    server.ending = ending
+    assert read(make(LOGIN, server.url, timeout=(2.0, 0.5)), server.url) == 200
+    assert len(server.forms) == 1
+
+
+@pytest.mark.parametrize("length", [1, 40, -1])
+def test_a_part_of_the_tokens_is_none(server: OAuthServer, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
+    whole = json.dumps({"access_token": "access-1", "refresh_token": "refresh-1", "expires_in": 60}).encode()
+    part = whole[:length]
+    server.faults = [Fault(body=part + b" " * len(part), cut=True)] * 2
+    assert "the answer was cut off" in failure(make(LOGIN, server.url), server.url)

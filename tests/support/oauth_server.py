@@ -43,6 +43,8 @@ class OAuthServer:
     """Laid over the token endpoint's answer; `None` takes a key out."""
     status: int = 200
     """The status of an answer that holds tokens."""
+    ending: str = ""
+    """How tokens end: `short` of what their length says, in an `unclosed` chunk, or never, with the line `open`."""
     number: int = 0
     ends: dict[str, float] = field(default_factory=dict)
     forms: list[dict[str, str]] = field(default_factory=list)
@@ -101,6 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault is None:
                 status, answer = state.grant(form)
                 body = json.dumps(answer).encode()
+                if state.ending:
+                    self._answer_without_end(status, body)
+                    return
             else:
                 status, body, headers = fault.status, fault.body, fault.headers
                 if fault.renews:
@@ -138,6 +143,19 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[: len(body) // 2] if cut else body)
             if cut:
                 self.close_connection = True
+
+    def _answer_without_end(self, status: int, body: bytes) -> None:
+        """Give the whole body, and not the end that the headers promise."""
+        ending = self.state.ending
+        self.send_response(status)
+        if ending == "unclosed":
+            self.send_header("Transfer-Encoding", "chunked")
+            body = b"%x\r\n%b\r\n" % (len(body), body)
+        else:
+            self.send_header("Content-Length", str(len(body) + 100))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = ending != "open"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Keep the tests' output quiet."""
