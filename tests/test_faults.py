@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from scripts import fault_matrix
 from tap_factorialhr.sandbox import Answer, Company, Faults, RequestRecord, Sandbox
 from tap_factorialhr.sandbox.faults import KINDS
+from tests.support.signals import wait_until_it_reads
 from tests.support.tap import Run, TapRunner, config_for
 from tests.test_sync import differences
 
@@ -367,6 +369,7 @@ def test_a_stream_that_is_refused_half_way_has_failed(tap: TapRunner, status: in
     assert "employees" not in run.state["bookmarks"] or not run.state["bookmarks"]["employees"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_signal_that_a_run_cannot_obey_is_told(tap: TapRunner) -> None:
     """It waits for another process that has the session, and nothing interrupts that."""
     with Sandbox(Company(employees=1)) as sandbox:
@@ -383,7 +386,8 @@ def test_a_signal_that_a_run_cannot_obey_is_told(tap: TapRunner) -> None:
             process = subprocess.Popen(
                 tap.command(config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tap.folder
             )
-            time.sleep(2)
+            wait_until_it_reads(process)
+            time.sleep(0.5)  # Until it waits.
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=20)
     assert process.returncode == 143

@@ -14,7 +14,6 @@ import termios
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ import pytest
 from tap_factorialhr import stdout
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tap_factorialhr.stdout import Stdout
+from tests.support.signals import wait_until_it_begins
 from tests.support.tap import TAP, TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -184,21 +184,6 @@ def test_a_signal_during_a_token_request_keeps_the_new_tokens(tap: TapRunner, si
         assert sandbox.oauth.invalid_grants == 0
 
 
-def wait_until_it_has_begun(process: subprocess.Popen[str]) -> None:
-    """Wait until the first line of the tap has run, before which Ctrl-C is the interpreter's own affair.
-
-    The interpreter catches SIGINT while it starts, and the tap then leaves it to the system.
-    """
-    has_started = False
-    while process.poll() is None:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1], 16)
-        catches = bool(caught >> (signal.SIGINT - 1) & 1)
-        if has_started and not catches:
-            return
-        has_started = has_started or catches
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("moment", [0.0, 0.1, 0.3])
 def test_ctrl_c_while_the_tap_starts_shows_no_traceback(tap: TapRunner, large: Sandbox, moment: float) -> None:
@@ -206,7 +191,7 @@ def test_ctrl_c_while_the_tap_starts_shows_no_traceback(tap: TapRunner, large: S
     process = subprocess.Popen(
         tap.command(config), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tap.folder
     )
-    wait_until_it_has_begun(process)
+    wait_until_it_begins(process)
     time.sleep(moment)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
