@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tap_factorialhr import auth
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support import documents
+from tests.support.authentication import AT_ONCE
+from tests.support.oauth_server import OAuthServer, serving
 from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -49,6 +52,34 @@ def tap(tmp_path: Path) -> TapRunner:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(Company(employees=12, untidy=True)) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Sandbox]:
+    """A tidy company of thirty that the tests of a module share."""
+    with Sandbox(Company(30)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def own() -> Iterator[Sandbox]:
+    """The same for one test alone, which changes it."""
+    with Sandbox(Company(30)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def server() -> Iterator[OAuthServer]:
+    """A token endpoint."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token requests are tried again at once."""
+    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
+    monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
 
 
 @pytest.fixture

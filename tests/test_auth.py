@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -11,11 +10,8 @@ import requests
 from tap_factorialhr import auth
 from tap_factorialhr.authenticators import ApiKeyAuthenticator
 from tap_factorialhr.errors import ConfigError, CredentialsError, FactorialError
-from tests.support.authentication import AT_ONCE, LOGIN, failure, make, prepared, read
-from tests.support.oauth_server import Fault, OAuthServer, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.support.authentication import LOGIN, failure, make, prepared, read
+from tests.support.oauth_server import Fault, OAuthServer
 
 UNUSABLE: list[tuple[str, object]] = [
     *((name, value) for name in auth.SETTINGS for value in ("", 7, 1.5)),
@@ -27,12 +23,6 @@ UNUSABLE: list[tuple[str, object]] = [
     ),
     *(("token_file", value) for value in ("a\0b", "a/", "/", "a\ud800", "~nobody-at-all/x")),
 ]
-
-
-@pytest.fixture
-def server() -> Iterator[OAuthServer]:
-    with serving() as running:
-        yield running
 
 
 class TestWhichMethod:
@@ -124,9 +114,9 @@ def test_tokens_are_taken_however_their_answer_ends(server: OAuthServer, ending:
     assert len(server.forms) == 1
 
 
+@pytest.mark.usefixtures("short_pauses")
 @pytest.mark.parametrize("length", [1, 40, -1])
-def test_a_part_of_the_tokens_is_none(server: OAuthServer, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
+def test_a_part_of_the_tokens_is_none(server: OAuthServer, length: int) -> None:
     whole = json.dumps({"access_token": "access-1", "refresh_token": "refresh-1", "expires_in": 60}).encode()
     part = whole[:length]
     server.faults = [Fault(body=part + b" " * len(part), cut=True)] * 2

@@ -27,23 +27,13 @@ from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
 from tap_factorialhr.token_endpoint import Lost, Outcome, Refused, Renewed, TokenEndpoint, TryLater
 from tap_factorialhr.watchdog import TunnelError
 from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, SECRETS, failure, make, prepared, read, rejecting
-from tests.support.oauth_server import Fault, OAuthServer, serving
+from tests.support.oauth_server import Fault, OAuthServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture
-def server() -> Iterator[OAuthServer]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
-    monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 class TestRefresh:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -13,15 +12,6 @@ import requests
 from tap_factorialhr.sandbox import Answer, Company, Faults, Sandbox
 from tap_factorialhr.sandbox.faults import KINDS
 from tests.support.sandbox import EMPLOYEES, get
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def own() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
 
 
 def test_forbidden_missing_and_unknown(own: Sandbox) -> None:

@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_factorialhr.sandbox import Company, Sandbox, queries
+from tap_factorialhr.sandbox import Sandbox, queries
 from tests.support.sandbox import EMPLOYEES, get, read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def own() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
 
 
 def test_unknown_parameters_are_ignored_in_silence(served: Sandbox) -> None:

@@ -11,24 +11,11 @@ from urllib.parse import parse_qsl
 import pytest
 import requests
 
-from tap_factorialhr.sandbox import Company, Sandbox
 from tap_factorialhr.sandbox.oauth import OUT_OF_BAND
 from tests.support.sandbox import EMPLOYEES, get
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def own() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
+    from tap_factorialhr.sandbox import Sandbox
 
 
 def test_the_key_is_no_bearer_token(served: Sandbox) -> None:

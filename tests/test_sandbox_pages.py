@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tap_factorialhr.sandbox import Company, RequestRecord, Sandbox, queries
 from tests.support.sandbox import EMPLOYEES, get, openers, read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def own() -> Iterator[Sandbox]:
-    with Sandbox(Company(30)) as sandbox:
-        yield sandbox
 
 
 @pytest.mark.parametrize("mode", ["page", "cursor"])

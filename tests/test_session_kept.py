@@ -17,25 +17,16 @@ from tap_factorialhr.errors import ConfigError, PlaceLostError, SessionError
 from tap_factorialhr.oauth_session import OAuthSession, digest
 from tap_factorialhr.session_store import SharedStore
 from tap_factorialhr.token_endpoint import Outcome, TokenEndpoint
-from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, failure, make, prepared, read
-from tests.support.oauth_server import Fault, OAuthServer, serving
+from tests.support.authentication import CLIENT, LOGIN, failure, make, prepared, read
+from tests.support.oauth_server import Fault, OAuthServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
 
-@pytest.fixture
-def server() -> Iterator[OAuthServer]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
-    monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 class TestWithTokenFile:

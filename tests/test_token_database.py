@@ -54,16 +54,11 @@ def database(postgres: str) -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def server() -> Iterator[OAuthServer]:
-    with serving() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture(autouse=True)
-def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
-    monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
+def _few_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_store, "KEEP_TRYING_SECONDS", 20.0)
 
 

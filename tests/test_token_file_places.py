@@ -35,12 +35,6 @@ CONTEXT = multiprocessing.get_context("forkserver")
 LOGIN = {"refresh_token": "refresh-0", "client_id": "the-client", "client_secret": "the-secret"}
 
 
-@pytest.fixture
-def server() -> Iterator[OAuthServer]:
-    with serving() as running:
-        yield running
-
-
 def run_once(server: OAuthServer, path: Path) -> int:
     """One run, as far as its session goes: a request, the session renewed where it has to be."""
     with Session(server.url, connections=2) as session:
