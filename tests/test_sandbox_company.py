@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft7Validator
 
 from tap_factorialhr import openapi
 from tap_factorialhr.sandbox import Company, shapes
+from tests.support import documents
 from tests.support.numbers import FIELDS, STREAMS
 from tests.support.sandbox import EMPLOYEES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("untidy", [False, True])
@@ -84,6 +88,17 @@ def test_what_is_odd_in_reality_is_odd_in_a_tidy_company_too() -> None:
     assert {"beginning_of_day", "beggining_of_day"} <= {row.get("half_day") for row in leaves}
     times = {row.get("clock_in") for row in company.rows("attendance/shifts")}
     assert {"08:00", "08:30:00"} <= times
+
+
+def test_a_field_gets_what_its_reference_leads_to(
+    document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a newer document may have it; ours refers to objects alone."""
+    document["components"]["schemas"]["Colour"] = {"type": "string", "enum": ["red"]}
+    documents.row(document, "teams/teams")["properties"]["colour"] = {"$ref": "#/components/schemas/Colour"}
+    (tmp_path / f"{documents.NEXT}.json").write_text(json.dumps(document))
+    monkeypatch.setattr(openapi, "DOCUMENTS", tmp_path)
+    assert shapes.row("teams/teams", documents.NEXT)["colour"] == shapes.Shape("string", ("red",))
 
 
 def test_ids_are_distinct_sorted_and_past_what_a_float_can_hold() -> None:

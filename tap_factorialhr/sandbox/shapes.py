@@ -71,6 +71,9 @@ def _fields(name: str, version: str, formats: Mapping[str, str | None], depth: i
 def _shape(raw: Mapping[str, Any], format_: str | None, required: bool, version: str, depth: int) -> Shape:  # noqa: FBT001 - a fact of the field, passed on by position through a recursion
     if "$ref" in raw:
         name = raw["$ref"].rpartition("/")[2]
+        referred = _schemas(version)[name]
+        if referred.get("type", "object") != "object":
+            return _shape(referred, format_, required, version, depth + 1)
         inner = _fields(name, version, {}, depth + 1) if depth < _TOO_DEEP else {}
         return Shape("object", required=required, fields=inner)
     kind = raw.get("type", "unknown")
