@@ -36,6 +36,7 @@ For your own account, in a project of your own:
   uvx tap-factorialhr plugin target-duckdb > target-duckdb.yml
   meltano add target-duckdb --from-ref target-duckdb.yml
   echo "TAP_FACTORIALHR_API_KEY=the key" >> .env
+  printf '%s\\n' '*.duckdb' '.secrets/' >> .gitignore
   meltano invoke tap-factorialhr check
   meltano run tap-factorialhr target-duckdb
 README.md says more; docs/loaders.md has PostgreSQL, JSON lines and Parquet.

@@ -53,17 +53,17 @@ One of these is needed to log in:
 
 - `api_key`: an API key, which opens everything and does not expire;
 - `access_token`: an OAuth access token, for one run of less than an hour;
-- `refresh_token`, `client_id` and `client_secret`: an OAuth refresh token, for one run;
+- `refresh_token`, `client_id` and `client_secret`: an OAuth refresh token, for one command;
 - the same and `token_file`: every run, at least once a week;
 - the same and `token_database`: the same, on any machine.
 
 Everything else can stay as it is.
 """
 NEXT_STEPS = """\
-Set the credentials, and see what they can read:
+Set the credentials, in a file that git ignores, and see whether they work:
 
 ```sh
-meltano config set tap-factorialhr api_key
+echo "TAP_FACTORIALHR_API_KEY=the key" >> .env
 meltano config test tap-factorialhr
 ```
 

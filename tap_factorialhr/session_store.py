@@ -83,7 +83,7 @@ class MemoryStore:
     """
 
     def __init__(self, session: OAuthSession) -> None:
-        self._session = session
+        self._given = self._session = session
 
     def open(self) -> OAuthSession:
         """The session of the settings."""
@@ -102,7 +102,12 @@ class MemoryStore:
         return contextlib.nullcontext()
 
     def save(self, session: OAuthSession) -> None:
-        """Remember the session until the end of the run."""
+        """Remember the session until the end of the run, and warn of what that means."""
+        if self._session is self._given:
+            logger.warning(
+                "The refresh_token of the settings has served now, and nothing keeps the one that came for it: "
+                "the next run, check or test needs another login. Set token_file or token_database"
+            )
         self._session = session
 
     def note_refused(self, session: OAuthSession) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -12,6 +13,9 @@ from tap_factorialhr.authenticators import ApiKeyAuthenticator
 from tap_factorialhr.errors import ConfigError, CredentialsError, FactorialError
 from tests.support.authentication import LOGIN, failure, make, prepared, read
 from tests.support.oauth_server import Fault, OAuthServer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNUSABLE: list[tuple[str, object]] = [
     *((name, value) for name in auth.SETTINGS for value in ("", 7, 1.5)),
@@ -121,3 +125,21 @@ def test_a_part_of_the_tokens_is_none(server: OAuthServer, length: int) -> None:
     part = whole[:length]
     server.faults = [Fault(body=part + b" " * len(part), cut=True)] * 2
     assert "the answer was cut off" in failure(make(LOGIN, server.url), server.url)
+
+
+def test_a_refresh_token_that_nothing_follows_is_told_when_it_has_served(
+    server: OAuthServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also a check uses it up, and the run after that would be the first to say so."""
+    authenticator = make(LOGIN, server.url)
+    for _ in range(2):
+        read(authenticator, server.url)
+        server.ends.clear()
+    told = [message for message in caplog.messages if "Set token_file or token_database" in message]
+    assert len(told) == 1
+    caplog.clear()
+    read(
+        make({**LOGIN, "refresh_token": server.refresh_token, "token_file": str(tmp_path / "s")}, server.url),
+        server.url,
+    )
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -19,13 +19,14 @@ import psycopg
 import pytest
 
 from scripts.meltano import OWN
+from scripts.plugin_definition import NEXT_STEPS
 from scripts.wheels import FOLDER as WHEELS
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.numbers import STREAMS
 from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PROJECT = Path(__file__).resolve().parent.parent
 UV = PROJECT / ".venv-uv" / "bin" / "uv"
@@ -41,7 +42,12 @@ pytestmark = pytest.mark.xdist_group("commands")
 
 def blocks(page: str, language: str = "sh") -> Iterator[tuple[str, str | None]]:
     """The blocks of a page in one language, and why one is not run."""
-    for found in BLOCK.finditer((PROJECT / page).read_text()):
+    yield from blocks_of((PROJECT / page).read_text(), language)
+
+
+def blocks_of(text: str, language: str = "sh") -> Iterator[tuple[str, str | None]]:
+    """The same of a text."""
+    for found in BLOCK.finditer(text):
         if found["language"] == language:
             lines = found["code"].splitlines()
             yield "\n".join(line.removeprefix(found["indent"]) for line in lines), found["why"]
@@ -84,7 +90,11 @@ class Reader:
 
     def read(self, page: str, where: Path) -> str:
         """Run the blocks of a page one after the other; what they printed."""
-        script = "\n".join(f"echo '--- block {n}'\n{code}" for n, (code, why) in enumerate(blocks(page)) if not why)
+        return self.run(blocks(page), where)
+
+    def run(self, found: Iterable[tuple[str, str | None]], where: Path) -> str:
+        """The same with blocks."""
+        script = "\n".join(f"echo '--- block {n}'\n{code}" for n, (code, why) in enumerate(found) if not why)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=where,
@@ -140,6 +150,13 @@ def test_the_page_on_loaders_goes_on_from_there(reader: Reader, company: Sandbox
     lines = (reader.folder / "people" / "output" / "employees.jsonl").read_text().splitlines()
     assert {json.loads(line)["id"] for line in lines} == employees
     assert lines[-1] in printed
+
+
+@pytest.mark.usefixtures("readme")
+def test_so_do_the_next_steps_of_the_plugin_definition(reader: Reader) -> None:
+    steps = list(blocks_of(NEXT_STEPS))
+    assert len(steps) == 2
+    assert "the settings work" in reader.run(steps, reader.folder / "people")
 
 
 def test_the_other_pages_by_themselves(reader: Reader, tmp_path: Path) -> None:
