@@ -156,7 +156,7 @@ def test_the_page_on_loaders_goes_on_from_there(reader: Reader, company: Sandbox
 def test_so_do_the_next_steps_of_the_plugin_definition(reader: Reader) -> None:
     steps = list(blocks_of(NEXT_STEPS))
     assert len(steps) == 2
-    assert "the settings work" in reader.run(steps, reader.folder / "people")
+    assert "Plugin configuration is valid" in reader.run(steps, reader.folder / "people")
 
 
 def test_the_other_pages_by_themselves(reader: Reader, tmp_path: Path) -> None:
