@@ -25,8 +25,11 @@ def by_class(counts: Iterable[Counter[str]]) -> str | None:
         return None
     total: Counter[str] = sum(found, Counter())
     of_classes = ", ".join(f"{privacy_class} {count}" for privacy_class, count in sorted(total.items()))
-    streams = f"{len(found)} stream{'' if len(found) == 1 else 's'}"
-    return f"{total.total()} fields of {streams} ({of_classes})"
+    return f"{_counted(total.total(), 'field')} of {_counted(len(found), 'stream')} ({of_classes})"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def tell(streams: Mapping[str, RowPrivacy]) -> None:
