@@ -76,7 +76,7 @@ class Trace(NamedTuple):
         rows = len(page.rows)
         if key is None:
             return cls(page.meta, rows, [hash(tuple(map(repr, page.rows)))] if rows else [])
-        return cls(page.meta, rows, _keys(page, key))
+        return cls(page.meta, rows, keys_of(page, key))
 
 
 class Trail:
@@ -98,7 +98,7 @@ class Trail:
         self._rows = self._first.size
         self._pages = {hash(tuple(self._first.keys))}
         keys = self._first.keys
-        is_ordered = bool(keys) and _ascending(keys)
+        is_ordered = bool(keys) and is_ascending(keys)
         self._met = None if is_ordered or key is None else set(keys)
         paginator = OffsetPaginator(page_size)
         self.is_counted = paginator.last_number(first.meta) is not None
@@ -203,11 +203,12 @@ class Trail:
             if not self._met.isdisjoint(keys):
                 raise self.shifted("an id comes twice")
             self._met.update(keys)
-        elif not _ascending(keys) or (self._last.keys and not _before(self._last.keys[-1], keys[0])):
+        elif not is_ascending(keys) or (self._last.keys and not is_before(self._last.keys[-1], keys[0])):
             raise self.shifted("a page does not begin after the last one ended")
 
 
-def _keys(page: Page, key: str) -> list[Key]:
+def keys_of(page: Page, key: str) -> list[Key]:
+    """The values of a key, as numbers where all are."""
     values = column(page.rows, key)
     try:
         return [int(value) for value in values]
@@ -215,11 +216,13 @@ def _keys(page: Page, key: str) -> list[Key]:
         return [str(value) for value in values if value is not None]
 
 
-def _ascending(keys: list[Key]) -> bool:
+def is_ascending(keys: list[Key]) -> bool:
+    """Whether keys are numbers, each larger than the one before."""
     return isinstance(keys[0], int) and keys == sorted(set(keys))
 
 
-def _before(one: Key, other: Key) -> bool:
+def is_before(one: Key, other: Key) -> bool:
+    """Whether both are numbers, and the other one is larger."""
     return isinstance(one, int) and isinstance(other, int) and one < other
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
-from tap_factorialhr.consistency import PaginationError
+from tap_factorialhr.consistency import PaginationError, is_ascending, is_before, keys_of
 from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_factorialhr.consistency import ShiftedPagesError, Trace
+    from tap_factorialhr.consistency import Key, ShiftedPagesError, Trace
     from tap_factorialhr.envelope import Page, PaginationMeta
     from tap_factorialhr.openapi import Params
 
@@ -41,19 +41,26 @@ class RowCount:
     Attributes:
         rows: Those that came, but for those of pages that had to be read again.
         total: Those that the server counts, 0 where that is not known.
+        repeated: Those of the rows that had come before, on another page.
     """
 
     rows: int = 0
     total: int = 0
+    repeated: int = 0
+
+    @property
+    def distinct(self) -> int:
+        """Those that came, each once."""
+        return self.rows - self.repeated
 
     @property
     def is_short(self) -> bool:
         """Whether fewer came: the others are not shown to these credentials, or the server did not give them."""
-        return self.rows < self.total
+        return self.distinct < self.total
 
     def __add__(self, other: RowCount) -> RowCount:
         """Those of both together."""
-        return RowCount(self.rows + other.rows, self.total + other.total)
+        return RowCount(self.rows + other.rows, self.total + other.total, self.repeated + other.repeated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,32 @@ def _is_doubtful(meta: PaginationMeta, size: int, places: int | None, total: int
     return bool(total and places and total > places + max(size, meta.limit or 0))
 
 
+class _Met:
+    """Finds the rows that come again on a later page.
+
+    Of pages in the order of their keys, each after the one before, no more than the last key is kept in mind. That a
+    server sorts by key is said of the API, and not seen; where it does not, all keys are.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._last: Key | None = None
+        self._keys: set[Key] | None = None
+
+    def again(self, keys: list[Key]) -> int:
+        """How many of the next page's keys have come."""
+        if not keys:
+            return 0
+        if self._keys is None:
+            if is_ascending(keys) and (self._last is None or is_before(self._last, keys[0])):
+                self._last = keys[-1]
+                return 0
+            self._keys = set()
+        again = sum(key in self._keys for key in keys)
+        self._keys.update(keys)
+        return again
+
+
 class Tally:
     """Counts the rows of a listing, and keeps what the server says of how many there are.
 
@@ -179,11 +212,19 @@ class Tally:
         """Begin with none."""
         self._listing = listing
         self._totals: list[int] = []
-        self.rows = 0
+        self.begin(0)
+
+    def begin(self, rows: int) -> None:
+        """Begin again after so many rows, and no others."""
+        self.rows = rows
+        self._repeated = 0
+        self._met = _Met()
 
     def add(self, page: Page) -> None:
         """Count the rows of the next page."""
         self.rows += len(page.rows)
+        if self._listing.key is not None:
+            self._repeated += self._met.again(keys_of(page, self._listing.key))
         if (total := self._listing.total_of(page.meta)) is not None:
             self._totals = [*self._totals[:1], total]
 
@@ -197,4 +238,4 @@ class Tally:
         """How many rows came, of how many that there are as far as the last answer shows."""
         # A row that enters a part of all rows can do so among those that have been read, and is none that is missing.
         totals = self._totals if self._listing.filtered else self._totals[-1:]
-        return RowCount(self.rows, min(totals, default=0))
+        return RowCount(self.rows, min(totals, default=0), self._repeated)

@@ -141,7 +141,7 @@ class OAuthSession:
         access_token = answer.get("access_token")
         # OAuth allows an answer without a refresh token; the old one then goes on serving.
         refresh_token = answer.get("refresh_token") or self.refresh_token
-        token_type = answer.get("token_type") or "Bearer"
+        token_type = _spelt(answer.get("token_type") or "Bearer")
         if not (is_secret_text(access_token) and is_secret_text(refresh_token) and is_token_type(token_type)):
             return None
         renewed = dataclasses.replace(
@@ -164,6 +164,11 @@ def _is_plausible(renewed: OAuthSession) -> bool:
     if renewed.created_at is None or renewed.is_stale(now):
         return False
     return (renewed.created_at - now).total_seconds() < _CLOCK_TOLERANCE_SECONDS
+
+
+def _spelt(token_type: Any) -> Any:  # noqa: ANN401 (whatever JSON can hold)
+    """A token's type, whose case means nothing (RFC 6749, section 5.1), as the API is known to take it."""
+    return "Bearer" if str(token_type).lower() == "bearer" else token_type
 
 
 def _created_at(value: object) -> datetime | None:

@@ -96,7 +96,7 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
             yield from _counted(tally, flow)
         except ShiftedPagesError as shift:
             listing.note(shift)
-            tally.rows = shift.resume.rows
+            tally.begin(shift.resume.rows)
             promise = Promise.MORE if shift.is_promised else Promise.UNSAID
             flow = _by_cursor(listing, shift.resume, promise, total=tally.total)
         except MissingPageError as missing:
@@ -104,7 +104,7 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
                 raise
             listing.note(ShiftedPagesError(str(missing), Resume()))
             had_rows = had_rows or tally.rows > 0
-            tally.rows = 0
+            tally.begin(0)
             flow = _by_cursor(listing, Resume())
         else:
             if had_rows and not tally.rows:

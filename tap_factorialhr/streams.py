@@ -341,10 +341,11 @@ class FactorialStream(Stream):
         else:
             if short := self._short:
                 parent, count = short
-                self._run.report.doubt(self.name, count.rows, count.total, parent=parent)
+                self._run.report.doubt(self.name, count.distinct, count.total, parent=parent)
             if self.is_incremental and not self.resource.windows:
                 self._finish_changes(newest)
-            if not short and (version := self._stream_version) is not None and self._shows_what_is_gone:
+            is_known_whole = not short and not self._without_key and self._shows_what_is_gone
+            if is_known_whole and (version := self._stream_version) is not None:
                 write = super()._write_activate_version_message
                 self._run.once_there_are_rows(lambda: write(version))
         self._run.write_state()
@@ -403,7 +404,8 @@ class FactorialStream(Stream):
             )
         if self._without_key:
             self.logger.warning(
-                "%s: %d rows came without a value of the key %s: a loader refuses them, or keeps one at the most",
+                "%s: %d rows came without a value of the key %s: a loader refuses them, or keeps one at the most; "
+                "nothing is dropped from its table",
                 self.name,
                 self._without_key,
                 ", ".join(self.primary_keys or ()),

@@ -143,3 +143,10 @@ def test_a_refresh_token_that_nothing_follows_is_told_when_it_has_served(
         server.url,
     )
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("spelling", ["bearer", "BEARER"])
+def test_the_type_of_a_token_has_no_case(server: OAuthServer, spelling: str) -> None:
+    """The API is known to take `Bearer` (API notes), and OAuth lets the token endpoint say it in any case."""
+    server.extra = {"token_type": spelling}
+    assert read(make(LOGIN, server.url), server.url) == 200

@@ -7,8 +7,11 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tap_factorialhr.listing import Listing, RowCount
+from tap_factorialhr.envelope import Page, PaginationMeta
+from tap_factorialhr.listing import Listing, RowCount, Tally
 from tap_factorialhr.reading import read
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.support.shelf import Asked, Shelf, drive
@@ -163,3 +166,58 @@ def test_nor_of_what_hangs_off_rows_of_which_fewer_came(tap: TapRunner) -> None:
     assert run.code == 0, run.stderr
     assert {message["stream"] for message in run.of_type("ACTIVATE_VERSION")} == {"locations"}
     assert "posts_comments: 1 rows of its parent posts came where the server counts 2" in run.stderr
+
+
+def teams_in_two_orders(record: RequestRecord) -> Answer | None:
+    """150 teams: the page without a cursor begins with the newest, those after a cursor go up from there."""
+    if record.resource != "teams/teams":
+        return None
+    after = record.get("after_id")
+    numbers = range(150, 0, -1) if after is None else range(int(after) + 1, 151)
+    first = 100 * (int(record.get("page") or "1") - 1)
+    page = numbers[first : first + 100]
+    meta = {"total": 150, "limit": 100, "has_next_page": len(numbers) > first + 100, "end_cursor": str(page[-1])}
+    return Answer(body=json.dumps({"data": [{"id": str(one)} for one in page], "meta": meta}).encode())
+
+
+@pytest.mark.parametrize("pagination", ["offset", "cursor"])
+def test_rows_that_come_twice_do_not_stand_for_those_that_do_not_come(tap: TapRunner, pagination: str) -> None:
+    """That rows are in the order of their ids is said of the API, and not seen."""
+    with Sandbox(Company(employees=2)) as sandbox:
+        sandbox.answer = teams_in_two_orders
+        config = config_for(sandbox, pagination=pagination, emit_activate_version_messages=True)
+        run = tap(config, catalog=tap.catalog("teams", "locations"))
+    assert run.code == 0, run.stderr
+    distinct = len({row["id"] for row in run.records["teams"]})
+    assert distinct < 150
+    assert "teams" not in {message["stream"] for message in run.of_type("ACTIVATE_VERSION")}
+    assert f"teams: {distinct} rows came where the server counts 150" in run.stderr
+
+
+KEYS = st.lists(st.lists(st.integers(1, 30) | st.sampled_from(["a", "b", "c"]), max_size=5, unique=True), max_size=6)
+
+
+@given(KEYS)
+def test_no_row_counts_as_repeated_that_has_not_come(pages: list[list[int | str]]) -> None:
+    tally = Tally(Listing(5))
+    for keys in pages:
+        tally.add(Page([{"id": key} for key in keys], PaginationMeta()))
+    keys = [str(key) for page in pages for key in page]
+    assert tally.count.rows == len(keys)
+    assert tally.count.distinct >= len(set(keys))
+    first = next((page for page in pages if page), [])
+    if all(isinstance(key, int) for page in pages for key in page) and first != sorted(first):
+        assert tally.count.distinct == len(set(keys))
+
+
+def test_rows_without_a_key_leave_the_table_as_it_is(tap: TapRunner) -> None:
+    """They are not in the table as what they are, so that nobody knows what is missing there."""
+    body = json.dumps({"data": [{"id": "1"}, {"name": "a"}], "meta": {"total": 2, "limit": 100}}).encode()
+    with Sandbox(Company(employees=2)) as sandbox:
+        sandbox.answer = lambda record: Answer(body=body) if record.resource == "teams/teams" else None
+        config = config_for(sandbox, emit_activate_version_messages=True)
+        run = tap(config, catalog=tap.catalog("teams", "locations"))
+    assert run.code == 0, run.stderr
+    assert {message["stream"] for message in run.of_type("ACTIVATE_VERSION")} == {"locations"}
+    assert "teams: 1 rows came without a value of the key id" in run.stderr
+    assert "nothing is dropped from its table" in run.stderr
