@@ -176,29 +176,41 @@ def _is_doubtful(meta: PaginationMeta, size: int, places: int | None, total: int
 
 
 class _Met:
-    """Finds the rows that come again on a later page.
+    """Counts rows once, on however many pages they come.
 
     Of pages in the order of their keys, each after the one before, no more than the last key is kept in mind. That a
     server sorts by key is said of the API, and not seen; where it does not, all keys are.
     """
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, others: int = 0) -> None:
+        """Begin after some that are others than those to come."""
+        self._others = others
         self._last: Key | None = None
         self._keys: set[Key] | None = None
 
-    def again(self, keys: list[Key]) -> int:
-        """How many of the next page's keys have come."""
-        if not keys:
-            return 0
-        if self._keys is None:
-            if is_ascending(keys) and (self._last is None or is_before(self._last, keys[0])):
-                self._last = keys[-1]
-                return 0
+    def add(self, keys: list[Key], rows: int) -> None:
+        """Take the rows of the next page, and their keys as far as they have one."""
+        if self._keys is None and not self._goes_on(keys):
             self._keys = set()
-        again = sum(key in self._keys for key in keys)
-        self._keys.update(keys)
-        return again
+        if self._keys is None:
+            self._others += rows
+            self._last = keys[-1] if keys else self._last
+        else:
+            self._keys.update(keys)
+            self._others += rows - len(set(keys))
+
+    def _goes_on(self, keys: list[Key]) -> bool:
+        return not keys or (is_ascending(keys) and (self._last is None or is_before(self._last, keys[0])))
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether no key but the last is kept in mind."""
+        return self._keys is None
+
+    @property
+    def distinct(self) -> int:
+        """How many have come; one may count twice, but none is left out."""
+        return self._others + len(self._keys or ())
 
 
 class Tally:
@@ -212,19 +224,20 @@ class Tally:
         """Begin with none."""
         self._listing = listing
         self._totals: list[int] = []
-        self.begin(0)
+        self._met = _Met()
+        self.rows = 0
 
     def begin(self, rows: int) -> None:
-        """Begin again after so many rows, and no others."""
+        """Begin again after so many rows; those after them come again."""
         self.rows = rows
-        self._repeated = 0
-        self._met = _Met()
+        if self._met.is_ordered or not rows:
+            self._met = _Met(rows)
 
     def add(self, page: Page) -> None:
         """Count the rows of the next page."""
         self.rows += len(page.rows)
-        if self._listing.key is not None:
-            self._repeated += self._met.again(keys_of(page, self._listing.key))
+        key = self._listing.key
+        self._met.add([] if key is None else keys_of(page, key), len(page.rows))
         if (total := self._listing.total_of(page.meta)) is not None:
             self._totals = [*self._totals[:1], total]
 
@@ -238,4 +251,4 @@ class Tally:
         """How many rows came, of how many that there are as far as the last answer shows."""
         # A row that enters a part of all rows can do so among those that have been read, and is none that is missing.
         totals = self._totals if self._listing.filtered else self._totals[-1:]
-        return RowCount(self.rows, min(totals, default=0), self._repeated)
+        return RowCount(self.rows, min(totals, default=0), max(self.rows - self._met.distinct, 0))

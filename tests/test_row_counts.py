@@ -210,6 +210,22 @@ def test_no_row_counts_as_repeated_that_has_not_come(pages: list[list[int | str]
         assert tally.count.distinct == len(set(keys))
 
 
+def test_rows_that_are_read_again_count_once() -> None:
+    tally = Tally(Listing(5))
+
+    def add(*keys: int) -> None:
+        tally.add(Page([{"id": key} for key in keys], PaginationMeta()))
+
+    add(3, 1)
+    add(2, 4)
+    tally.begin(2)
+    add(2, 4)
+    add(5, 6)
+    assert (tally.count.rows, tally.count.distinct) == (6, 6)
+    add(1, 7)
+    assert (tally.count.rows, tally.count.distinct) == (8, 7)
+
+
 def test_rows_without_a_key_leave_the_table_as_it_is(tap: TapRunner) -> None:
     """They are not in the table as what they are, so that nobody knows what is missing there."""
     body = json.dumps({"data": [{"id": "1"}, {"name": "a"}], "meta": {"total": 2, "limit": 100}}).encode()
