@@ -183,6 +183,16 @@ def test_a_server_that_is_not_there_is_one_line_and_no_table(tap: TapRunner) -> 
     assert "check base_url" in line
 
 
+def test_neither_is_one_that_speaks_no_tls(tap: TapRunner, server: Sandbox) -> None:
+    """HTTPS in `base_url`, and HTTP at that port."""
+    run = tap({**config_for(server), "base_url": server.base_url.replace("http:", "https:"), "max_retries": 0}, "check")
+    assert run.code == 1
+    assert not run.stdout
+    (line,) = run.stderr.splitlines()
+    assert "no TLS connection to the server" in line
+    assert "check base_url" in line
+
+
 def test_empty_lists_for_nobody_are_not_taken_for_an_empty_company(tap: TapRunner) -> None:
     with Sandbox(Company(employees=1)) as sandbox:
         sandbox.answer = lambda _: Answer(body=b'{"data":[],"meta":{"has_next_page":false,"total":0}}')

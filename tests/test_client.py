@@ -364,6 +364,9 @@ class Failing(requests.Session):
 
 
 CERTIFICATE = "teams: the server's TLS certificate could not be verified; check base_url, or name your CA in ca_bundle"
+NO_TLS = (
+    "teams: no TLS connection to the server, given up after 0 retries; check base_url and the network, or try again"
+)
 IN_TIME = "teams: no answer in time; raise request_timeout, or try again later"
 
 
@@ -371,7 +374,7 @@ IN_TIME = "teams: no answer in time; raise request_timeout, or try again later"
     ("error", "kind", "says"),
     [
         (requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"), FactorialError, CERTIFICATE),
-        (requests.exceptions.SSLError("EOF"), RetriableError, f"teams: the TLS connection failed{GIVEN_UP}"),
+        (requests.exceptions.SSLError("EOF"), UnreachableError, f"{NO_TLS} later"),
         (requests.exceptions.ReadTimeout(), SlowError, IN_TIME),
         (urllib3.exceptions.TimeoutError(), SlowError, IN_TIME),
         (requests.exceptions.ConnectionError("Read TIMED OUT."), SlowError, IN_TIME),
