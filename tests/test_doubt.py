@@ -389,3 +389,37 @@ def test_a_total_that_cannot_be_is_not_counted_up_to(
         with pytest.raises(PaginationError, match="promises a next page and gives no cursor for it"):
             drive(watched(), shelf)
     assert max(named) <= 2002
+
+
+def in_silence(*numbers: int) -> Callable[[dict[str, Any], Asked], None]:
+    """Has the requests of these numbers answered as an empty result has been seen to be, and a 401 as well."""
+    asked: list[Asked] = []
+
+    def twist(answer: dict[str, Any], one: Asked) -> None:
+        asked.append(one)
+        if len(asked) in numbers:
+            answer.update(data=[], meta={})
+
+    return twist
+
+
+@BOTH
+def test_an_answer_without_rows_or_a_word_on_them_is_asked_for_once_more(by_number: bool) -> None:
+    shelf = Shelf(list(range(1, 26)), limit=10, twist=in_silence(1))
+    assert read_shelf(shelf, by_number=by_number) == ROWS
+
+
+@BOTH
+@pytest.mark.parametrize(("filtered", "requests"), [(False, 2), (True, 1)])
+def test_and_believed_then(filtered: bool, requests: int, by_number: bool) -> None:
+    """Of a part of all rows at once, since nothing is dropped for it, and there can be thousands of parts."""
+    shelf = Shelf([], twist=in_silence(*range(9)))
+    assert read_shelf(shelf, by_number=by_number, filtered=filtered) == []
+    assert len(shelf.asked) == requests
+
+
+@BOTH
+def test_at_once_where_it_counts_none(by_number: bool) -> None:
+    shelf = Shelf([])
+    assert read_shelf(shelf, by_number=by_number) == []
+    assert len(shelf.asked) == 1

@@ -82,7 +82,7 @@ def test_a_chain_ends_where_the_listing_does() -> None:
 
 
 def test_an_empty_partition_is_a_page_without_rows() -> None:
-    client = FunctionClient(lambda _: {"data": [], "meta": {}})
+    client = FunctionClient(lambda _: {"data": [], "meta": {"total": 0}})
     with fetching(client, concurrency=1) as fetcher:
         assert [(len(page.rows), last) for _, page, last in fetcher.walk("s", "id", [partition(1)])] == [(0, True)]
 
