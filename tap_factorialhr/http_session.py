@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+import stat
 from importlib.metadata import version
 from typing import Any
 
@@ -46,7 +47,7 @@ class Session(requests.Session):
     Args:
         base_url: The server.
         connections: How many connections to keep.
-        ca_bundle: The file of the certificates to trust.
+        ca_bundle: The file of the certificates to trust; `~` is the home directory.
 
     Raises:
         ConfigError: The certificates cannot be used, wherever they are named.
@@ -65,7 +66,8 @@ class Session(requests.Session):
         if base_url.lower().startswith("https://"):
             self.proxies = environment["proxies"]
         named = "ca_bundle" if ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
-        self.verify = ca_bundle or environment["verify"]
+        # A shell leaves the `~` of a file of settings as it is.
+        self.verify = os.path.expanduser(ca_bundle) if ca_bundle else environment["verify"]  # noqa: PTH111 (an unknown user's stays)
         if isinstance(self.verify, str):
             _check_bundle(named, self.verify)
 
@@ -99,13 +101,22 @@ def refusal_of_proxy(error: requests.RequestException) -> tuple[str, str] | None
 
 
 def _check_bundle(name: str, path: str) -> None:
-    if not os.path.exists(path):  # noqa: PTH110 (REQUESTS_CA_BUNDLE may be a folder)
-        raise ConfigError(f"{name}: there is no such file")
-    if os.path.isdir(path):  # noqa: PTH112
-        if name == "ca_bundle":
-            raise ConfigError(f"{name} is a folder; name the file with the certificates")
-        return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)  # noqa: PTH116 (REQUESTS_CA_BUNDLE may be a folder)
+        if not is_folder:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
         raise ConfigError(f"{name}: the file holds no certificates that can be read (PEM)") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(_unusable(name, path, error)) from None
+    if is_folder and name == "ca_bundle":
+        raise ConfigError(f"{name} is a folder; name the file with the certificates")
+
+
+def _unusable(name: str, path: str, error: OSError | ValueError) -> str:
+    if not path.isprintable():  # The certificates themselves, say, which would be many lines.
+        return f"{name} is not the path of a file; name the file with the certificates"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return f"{name}: there is no such file, {path}"
+    reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+    return f"{name}: {path} cannot be read ({reason}); it must be readable to who runs the tap"

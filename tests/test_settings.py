@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import ssl
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 
 from tap_factorialhr.__main__ import run as main
+from tap_factorialhr.errors import ConfigError
+from tap_factorialhr.http_session import Session
 from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.tap import TAP, TapRunner, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PREFIX = "TAP_FACTORIALHR_"
 
@@ -323,6 +328,10 @@ def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> N
         ("api_version", "2026-13-45", "api_version is no date; it looks like 2026-10-01"),
         ("ca_bundle", "/", "ca_bundle is a folder; name the file with the certificates"),
         ("ca_bundle", os.devnull, "ca_bundle: the file holds no certificates that can be read (PEM)"),
+        ("ca_bundle", "/no/ca.pem", "ca_bundle: there is no such file, /no/ca.pem"),
+        ("ca_bundle", "~/no/ca.pem", f"ca_bundle: there is no such file, {Path.home()}/no/ca.pem"),
+        ("ca_bundle", f"{__file__}/ca.pem", f"ca_bundle: there is no such file, {__file__}/ca.pem"),
+        ("ca_bundle", "-----BEGIN\nMII", "ca_bundle is not the path of a file; name the file with the certificates"),
     ],
 )
 @pytest.mark.parametrize("command", [(), ("check",)])
@@ -334,6 +343,26 @@ def test_a_setting_that_makes_no_sense_is_told_before_any_request(
     assert run.code == 1
     assert run.stderr.splitlines()[-1].endswith(told)
     assert not company.requests
+
+
+def test_a_bundle_is_found_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ca.pem").write_bytes(Path(certifi.where()).read_bytes())
+    with Session("https://localhost", connections=1, ca_bundle="~/ca.pem") as session:
+        assert session.verify == str(tmp_path / "ca.pem")
+
+
+def test_a_bundle_that_may_not_be_read_is_not_told_to_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:  # Root may read all.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", refuse)
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+    with pytest.raises(ConfigError) as caught:
+        Session("https://localhost", connections=1, ca_bundle=str(bundle))
+    says = f"ca_bundle: {bundle} cannot be read (Permission denied); it must be readable to who runs the tap"
+    assert str(caught.value) == says
 
 
 def test_what_is_named_twice_is_read_once(tap: TapRunner, company: Sandbox) -> None:
