@@ -258,7 +258,9 @@ class Access:
         try:
             rows = self._first_page(parents.resource).rows
         except UnavailableError as error:
-            raise UnavailableError(f"{error} of its parent {self._run.describe(parents.resource).name}") from None
+            parent = self._run.describe(parents.resource).name
+            # With the status, since one that is not there is not one that is forbidden.
+            raise UnavailableError(error.status, f"{error} of its parent {parent}") from None
         return {str(row[parents.key]): None for row in rows if row.get(parents.key) is not None}
 
 

@@ -78,6 +78,21 @@ def test_a_part_that_is_refused_is_not_the_stream(
     assert tap(strict, catalog=catalog).code == (0 if is_parent_gone else 1)
 
 
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(402, "forbidden"), (403, "forbidden"), (404, "not there"), (410, "not there")]
+)
+def test_children_of_a_parent_that_cannot_be_read_are_what_it_is(
+    tap: TapRunner, server: Sandbox, status: int, outcome: str
+) -> None:
+    server.answer = only("tasks/tasks", Answer(status=status))
+    catalog = tap.catalog("tasks", "tasks_task_files")
+    run = tap(config_for(server), "check", "--json", catalog=catalog)
+    assert run.code == 3
+    assert found(run, "tasks")["outcome"] == found(run, "tasks_task_files")["outcome"] == outcome
+    assert found(run, "tasks_task_files")["note"] == f"HTTP {status} of its parent tasks"
+    assert f"2 streams: 2 {outcome}." in tap(config_for(server), "check", catalog=catalog).stdout
+
+
 def test_of_many_parents_at_once_the_smaller_parts_are_asked_for(tap: TapRunner, server: Sandbox) -> None:
     posts = [str(row["id"]) for row in server.company.rows("posts/posts")]
 
