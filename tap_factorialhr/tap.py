@@ -243,6 +243,16 @@ class TapFactorialHR(Tap):
         return _environment_config(self.config_jsonschema, self._env_var_prefix)
 
     @classmethod
+    def cb_version(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001 (the SDK's)
+        """Print the version, where that is asked for.
+
+        Raises:
+            FactorialError: It cannot be written.
+        """
+        with stdout.told():
+            super().cb_version(ctx, param, value)
+
+    @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401
         """Read the configuration files.
 

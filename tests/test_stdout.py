@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_factorialhr import stdout
+from tap_factorialhr.commands import COMMANDS
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tap_factorialhr.stdout import Stdout
 from tests.support.signals import wait_until_it_begins
@@ -135,7 +136,7 @@ def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
     assert len(pieces) <= most_pieces
 
 
-@pytest.mark.parametrize("arguments", [(), ("--discover",), ("--about",)])
+@pytest.mark.parametrize("arguments", [(), ("--discover",), ("--about",), ("--version",), ("--help",)])
 def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox, arguments: tuple[str, ...]) -> None:
     command = tap.command(config_for(large), *arguments, catalog=tap.catalog("teams"))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
@@ -159,6 +160,15 @@ def test_a_full_disk_is_one_clear_line_of_a_command_too(tap: TapRunner, large: S
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tap.folder, check=False)
     assert done.returncode == 1
     assert "cannot be written: No space left" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", [*COMMANDS])
+def test_a_full_disk_is_one_clear_line_of_its_help_too(tap: TapRunner, name: str) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run([*TAP, name, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "cannot be written: No space left" in done.stderr.splitlines()[-1]
+    assert "Usage: " in tap({}, name, "--help").stdout
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])

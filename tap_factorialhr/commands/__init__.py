@@ -7,12 +7,14 @@ makes it known to the command line and to `--help`.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tap_factorialhr import stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tap_factorialhr.commands.check", "Show what the credentials can read."),
@@ -43,11 +45,24 @@ def choose(singer: click.Command, arguments: Sequence[str]) -> tuple[click.Comma
     place = _first_word(arguments)
     if place is not None and arguments[place] in COMMANDS:
         found: click.Command = import_module(COMMANDS[arguments[place]][0]).command
-        return found, [*arguments[:place], *arguments[place + 1 :]]
+        return _telling(found), [*arguments[:place], *arguments[place + 1 :]]
     # The mark keeps click from filling the lines.
     lines = [f"  {name:<10} {help_}" for name, (_, help_) in COMMANDS.items()]
     singer.epilog = "\n".join(("\b", "Commands of its own, each with --help:", *lines)) if lines else None
-    return singer, list(arguments)
+    return _telling(singer), list(arguments)
+
+
+def _telling(command: click.Command) -> click.Command:
+    """The same, whose `--help` says in one line where it cannot be written, as all else does; click's does not."""
+    option = command.get_help_option(click.Context(command, **command.context_settings))
+    if option is not None and (show := option.callback) is not None:
+
+        def show_or_tell(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401 (click's)
+            with stdout.told():
+                show(ctx, param, value)
+
+        option.callback = show_or_tell
+    return command
 
 
 def _first_word(arguments: Sequence[str]) -> int | None:
