@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from decimal import Decimal
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, TypeGuard, cast
 from urllib.parse import urlsplit
@@ -153,17 +154,37 @@ def _is_this_machine(host: str) -> bool:
 # Files
 
 
+def load_config(paths: Iterable[str]) -> dict[str, Any]:
+    """The settings in the files of ``--config``, those of a later one before those of an earlier one.
+
+    Raises:
+        ConfigError: One of them cannot be read, or holds something else.
+    """
+    config: dict[str, Any] = {}
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as file:  # noqa: PTH123 (an empty path would be the working directory)
+                # A whole number written as 10.0 is none, as the SDK has it.
+                config |= _object(f"--config, {path},", file, parse_float=Decimal)
+        except OSError as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            raise ConfigError(f"the file of --config, {path}, cannot be read: {reason}") from None
+    return config
+
+
 def load_json(option: str, file: IO[str] | None) -> dict[str, Any] | None:
     """The JSON object in the file of an option, None where the option is not given.
 
     Raises:
         ConfigError: The file holds something else.
     """
-    if file is None:
-        return None
+    return None if file is None else _object(option, file)
+
+
+def _object(option: str, file: IO[str], **how: Any) -> dict[str, Any]:  # noqa: ANN401 (as `json.load` has it)
     try:
-        loaded = json.load(file)
-    except (ValueError, RecursionError):
+        loaded = json.load(file, **how)
+    except (ValueError, RecursionError, ArithmeticError):  # The last is of a number beyond all bounds.
         raise ConfigError(f"the file of {option} is not JSON; check that it is whole") from None
     if not isinstance(loaded, dict):
         raise ConfigError(f"the file of {option} is not a JSON object; check that it is the right one")

@@ -257,7 +257,7 @@ class TapFactorialHR(Tap):
         """Read the configuration files.
 
         Raises:
-            ConfigError: One is not there, or is not JSON, or the environment holds what is no setting.
+            ConfigError: One is not there, or is no JSON object, or the environment holds what is no setting.
         """
         cls.append_builtin_config(cls.config_jsonschema)
         if "ENV" in value:
@@ -265,16 +265,10 @@ class TapFactorialHR(Tap):
             environment.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
         else:
             environment.check_names_for_meltano(cls.config_jsonschema["properties"], cls._env_var_prefix)
-        try:
-            return super().cb_config(ctx, param, value)
-        except OSError as error:
-            path = error.filename or next((one for one in value if one != "ENV" and not Path(one).exists()), "")
-            reason = error.strerror or "no such file"
-            raise ConfigError(f"the file of --config, {path}, cannot be read: {reason}") from None
-        except (ValueError, RecursionError):
-            raise ConfigError("the file of --config is not JSON; check that it is whole") from None
-        except TypeError:
-            raise ConfigError("the file of --config is not a JSON object; check that it is the right one") from None
+        # The SDK takes any list for no settings, and does not say which file is wrong.
+        given = super().cb_config(ctx, param, tuple(one for one in value if one == "ENV"))
+        given.config.update(checks.load_config(one for one in value if one != "ENV"))
+        return given
 
     def run(self) -> None:
         """Read all selected streams; whatever happens, the last STATE is true.

@@ -399,3 +399,35 @@ def test_a_file_of_settings_that_cannot_be_read_is_named(
     files = [f"--config={tmp_path / name}" for name in ("there.json", wrong, "nowhere.json")]
     assert main([*command, *files]) == 1
     assert caplog.records[-1].getMessage() == f"the file of --config, {tmp_path / wrong}, cannot be read: {why}"
+
+
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ("[]", "is not a JSON object; check that it is the right one"),
+        ('[["api_key", "the-key"]]', "is not a JSON object; check that it is the right one"),
+        ('"the-key"', "is not a JSON object; check that it is the right one"),
+        ("1", "is not a JSON object; check that it is the right one"),
+        ("null", "is not a JSON object; check that it is the right one"),
+        ('{"api_key": "the-key"', "is not JSON; check that it is whole"),
+        ('{"page_size": 1e9999999999999999999}', "is not JSON; check that it is whole"),
+    ],
+)
+@pytest.mark.parametrize("command", [(), ("check",)])
+def test_a_file_that_holds_no_settings_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, command: tuple[str, ...], held: str, told: str
+) -> None:
+    (tmp_path / "first.json").write_text('{"api_key": "the-key"}')
+    (wrong := tmp_path / "second.json").write_text(held)
+    assert main([*command, f"--config={tmp_path / 'first.json'}", f"--config={wrong}"]) == 1
+    assert caplog.records[-1].getMessage() == f"the file of --config, {wrong}, {told}"
+
+
+def test_of_two_files_the_later_one_counts_and_a_whole_number_is_written_as_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "first.json").write_text('{"api_key": "key", "page_size": 0}')
+    (tmp_path / "second.json").write_text('{"page_size": 10.0}')
+    files = [f"--config={tmp_path / name}" for name in ("first.json", "second.json")]
+    assert main(files) == 1
+    assert caplog.records[-1].getMessage() == "page_size must be of type integer"

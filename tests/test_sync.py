@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections import Counter
 from datetime import datetime
@@ -268,7 +269,7 @@ def test_a_file_of_settings_that_is_no_object_is_one_clear_line(
 ) -> None:
     run = tap(content, *mode)
     assert (run.code, run.stdout) == (1, "")
-    assert "the file of --config is not" in run.stderr.splitlines()[-1]
+    assert re.search(r"the file of --config, \S+, is not", run.stderr.splitlines()[-1])
     assert "Traceback" not in run.stderr
 
 
