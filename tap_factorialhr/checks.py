@@ -13,6 +13,7 @@ from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, TypeGuard, cast
 from urllib.parse import urlsplit
 
+from tap_factorialhr import spelling
 from tap_factorialhr.dates import as_day
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.openapi import kinds
@@ -53,7 +54,7 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
         where = ".".join(map(str, error.absolute_path))
         if error.validator == "additionalProperties" and not where:
             unknown = sorted(set(config) - set(schema["properties"]))
-            errors.append(f"unknown setting: {', '.join(unknown)}")
+            errors.append(f"unknown setting: {', '.join(_hinted(name, schema['properties']) for name in unknown)}")
         else:
             errors.append(f"{where or 'the settings'} {_requirement(error)}")
     # NaN is neither more nor less than any bound.
@@ -62,6 +63,11 @@ def check_settings(config: Mapping[str, Any], schema: Mapping[str, Any]) -> None
         errors.append("flattening_enabled needs a flattening_max_depth of 0 or more")
     if errors:
         raise ConfigError("; ".join(errors))
+
+
+def _hinted(name: str, properties: Mapping[str, Any]) -> str:
+    close = spelling.meant(name, properties)
+    return f"{name} (did you mean {close}?)" if close else name
 
 
 def _check_else(maps: object) -> None:

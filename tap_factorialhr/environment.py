@@ -9,9 +9,9 @@ import json
 import logging
 import os
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from tap_factorialhr import spelling
 from tap_factorialhr.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,16 +122,15 @@ def _inherits(name: str, properties: Mapping[str, Any]) -> bool:
 
 def _meant(name: str, properties: Mapping[str, Any]) -> str | None:
     """The setting that the name of a variable is a misspelling of, in capitals; None where it is like none."""
-    settings = {one.replace("_", ""): one for one in properties}
-    plain = name.replace("_", "").lower()
-    if plain in settings:
-        return settings[plain].upper()
+    if same := spelling.same(name, properties):
+        return same.upper()
     # A setting with something behind it is a name of its own, such as that of a variable that a setting refers to.
     is_longer = any(re.match(rf"{one}[_\d]", name.lower()) for one in properties)
     if is_longer or _inherits(name, properties):
         return None
     single = re.sub("_+", "_", name).strip("_").lower()
-    return next((one.upper() for one in get_close_matches(single, properties, n=1, cutoff=0.8)), None)
+    close = spelling.meant(single, properties)
+    return close.upper() if close else None
 
 
 def _problem_of(value: str, kinds: Sequence[str]) -> str | None:
@@ -140,9 +139,19 @@ def _problem_of(value: str, kinds: Sequence[str]) -> str | None:
         return "a whole number"
     if "boolean" in kinds and value.lower() not in _TRUTH:
         return "true or false"
+    # Without the bracket it is the other form that the SDK takes: entries with commas between them.
+    if "array" in kinds and value.strip().startswith("[") and not _is_list(value):
+        return 'a list in JSON, with each entry in double quotes: ["one", "another"]'
     if "object" in kinds:
         try:
             return None if isinstance(json.loads(value), dict) else "a JSON object"
         except (ValueError, RecursionError):
             return "a JSON object"
     return None
+
+
+def _is_list(value: str) -> bool:
+    try:
+        return isinstance(json.loads(value), list)
+    except (ValueError, RecursionError):
+        return False

@@ -40,6 +40,8 @@ def company() -> Iterator[Sandbox]:
         ("FLATTENING_ENABLED=ja", "must be true or false"),
         ("STREAM_MAPS={a", "must be a JSON object"),
         ("STREAM_MAPS=[1]", "must be a JSON object"),
+        ("DROP_CLASSES=[special_category]", 'each entry in double quotes: ["one", "another"]'),
+        ("INTEGRATION_UUIDS=['a']", 'each entry in double quotes: ["one", "another"]'),
         ("PAGE_SIZE=ten", "must be a whole number"),
         ("PAGE_SIZE=--5", "must be a whole number"),
         ("PAGESIZE=10", "did you mean TAP_FACTORIALHR_PAGE_SIZE?"),
@@ -234,6 +236,12 @@ def test_the_environment_goes_before_env(tmp_path: Path, company: Sandbox, tap: 
     )
     assert run.returncode == 0, run.stderr
     assert '"RECORD"' in run.stdout
+
+
+@pytest.mark.parametrize("value", ["special_category", "user.name,special_category", ' ["special_category"]', "[]"])
+def test_lists_of_the_environment(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setattr(os, "environ", {**os.environ, f"{PREFIX}DROP_CLASSES": value})
+    assert main(["--config=ENV", "--discover"]) == 0
 
 
 @pytest.mark.parametrize("value", ["true", "False", "1", "0", "yes", "off"])

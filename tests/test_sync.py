@@ -157,7 +157,9 @@ def test_discovery_needs_neither_settings_nor_requests(tap: TapRunner) -> None:
 
 
 BAD_SETTINGS = [
-    ({"api_kay": "x"}, "unknown setting: api_kay"),
+    ({"api_kay": "x"}, "unknown setting: api_kay (did you mean api_key?)"),
+    ({"zzz": 1, "concurency": 1, "PageSize": 1}, "PageSize (did you mean page_size?), concurency (did you mean c"),
+    ({"api_key": "key", "zzz": 1}, "unknown setting: zzz"),
     ({"api_key": ""}, "api_key must not be empty"),
     ({"api_key": 5}, "api_key must be of type string"),
     ({"start_date": "yesterday"}, "start_date is no date"),
@@ -174,8 +176,8 @@ BAD_SETTINGS = [
     ({"base_url": "http://127.0.0.1.example.com"}, "base_url must begin with https://"),
     ({"access_token": "y"}, "api_key"),
     ({"ca_bundle": "missing.pem"}, "ca_bundle"),
-    ({"stream_maps": {"employes": {"email": None}}}, "stream_maps names employes, which is no stream"),
-    ({"stream_maps": {"staff": {"__source__": "staffs"}}}, "stream_maps names staffs, which is no stream"),
+    ({"stream_maps": {"employes": {"email": None}}}, "employes, which is no stream; did you mean employees?"),
+    ({"stream_maps": {"staff": {"__source__": "staffs"}}}, "staffs, which is no stream; see the README"),
 ]
 
 

@@ -7,6 +7,7 @@ import logging
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
+from tap_factorialhr import spelling
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.privacy.policy import Treatment
 
@@ -43,7 +44,9 @@ def check_stream_maps(maps: Mapping[str, Any], streams: Mapping[str, RowPrivacy]
         fields = definition if isinstance(definition, dict) else {}
         source = str(fields.get(_SOURCE, pattern))
         if not (own := [stream for stream in streams if fnmatch(stream, source)]):
-            raise ConfigError(f"stream_maps names {source}, which is no stream; see the README for those there are")
+            close = spelling.meant(source, streams)
+            hint = f"did you mean {close}?" if close else "see the README for those there are"
+            raise ConfigError(f"stream_maps names {source}, which is no stream; {hint}")
         paths = set(_paths(fields))
         for stream in own:
             if lost := _first_dropped(paths, streams[stream]):
