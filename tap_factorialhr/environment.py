@@ -27,12 +27,13 @@ _MELTANO = "MELTANO_EXTRACTOR_NAME"
 """A variable that Meltano sets for each extractor."""
 
 
-def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
+def check_environment(properties: Mapping[str, Any], prefix: str, files: Mapping[str, str]) -> None:
     """See that the settings in the environment can be read, before the SDK reads them.
 
     Args:
         properties: The declared settings.
         prefix: What their variables begin with.
+        files: Variable → the file that it came from, of those that came from one.
 
     Raises:
         ConfigError: One is not of the kind that the setting is of, or there is no such setting.
@@ -44,9 +45,9 @@ def check_environment(properties: Mapping[str, Any], prefix: str) -> None:
             continue
         if not _is_variable(variable.removeprefix(prefix), properties):
             hint = f"did you mean {prefix}{meant}?" if (meant := _meant(name, properties)) else "see the README"
-            raise ConfigError(f"unknown setting: {variable}, in the environment; {hint}")
+            raise ConfigError(f"unknown setting: {variable}, {_place(variable, files)}; {hint}")
         if problem := _problem_of(value, properties[name].get("type", ())):
-            raise ConfigError(f"{variable}, in the environment, must be {problem}")
+            raise ConfigError(f"{variable}, {_place(variable, files)}, must be {problem}")
 
 
 def a_setting(properties: Mapping[str, Any], prefix: str) -> str | None:
@@ -98,9 +99,16 @@ def check_names_for_meltano(properties: Mapping[str, Any], prefix: str) -> None:
         if begin is None or _is_variable(name := variable.removeprefix(begin), properties):
             continue
         if meant := _meant(name, properties):
-            raise ConfigError(f"unknown setting: {variable}, in the environment; did you mean {begin}{meant}?")
+            raise ConfigError(f"unknown setting: {variable}, {_place(variable)}; did you mean {begin}{meant}?")
         if not _is_of_meltano(name, properties):
-            logger.warning("%s, in the environment, is no setting of the tap", variable)
+            logger.warning("%s, %s, is no setting of the tap", variable, _place(variable))
+
+
+def _place(variable: str, files: Mapping[str, str] | None = None) -> str:
+    """Where somebody finds a variable; Meltano hands on those of its own files without a word of where they are."""
+    if files and variable in files:
+        return f"in {files[variable]}"
+    return "in meltano.yml, .env or the environment" if _MELTANO in os.environ else "in the environment"
 
 
 def _is_variable(name: str, properties: Mapping[str, Any]) -> bool:

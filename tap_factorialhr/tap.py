@@ -43,10 +43,13 @@ LONGEST_SETTLING = 30.0
 NOTHING_SELECTED = "no stream is selected, so there is nothing to read; look at the selection's spelling"
 
 
-def _load_dotenv() -> None:
+def _load_dotenv() -> dict[str, str]:
     """Take what the environment lacks out of the nearest ``.env`` from the working directory upwards.
 
     The SDK would look for that file above the place where it is installed, and let it win over the environment.
+
+    Returns:
+        Each variable that was taken, with the file.
 
     Raises:
         ConfigError: It cannot be read.
@@ -55,13 +58,15 @@ def _load_dotenv() -> None:
     with suppress(FileNotFoundError):  # The working directory itself has been removed.
         file = dotenv.find_dotenv(usecwd=True)
     if not Path(file).is_file():  # A pipe would be waited for.
-        return
+        return {}
+    before = set(os.environ)
     try:
         dotenv.load_dotenv(file, override=False)
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
     except ValueError:
         raise ConfigError(f"{file} is not UTF-8; save it as that") from None
+    return dict.fromkeys(set(os.environ) - before, file)
 
 
 def _environment_config(schema: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -261,8 +266,8 @@ class TapFactorialHR(Tap):
         """
         cls.append_builtin_config(cls.config_jsonschema)
         if "ENV" in value:
-            _load_dotenv()  # So that what is in it is checked as well.
-            environment.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix)
+            files = _load_dotenv()  # So that what is in it is checked as well.
+            environment.check_environment(cls.config_jsonschema["properties"], cls._env_var_prefix, files)
         else:
             environment.check_names_for_meltano(cls.config_jsonschema["properties"], cls._env_var_prefix)
         # The SDK takes any list for no settings, and does not say which file is wrong.

@@ -69,11 +69,12 @@ def test_a_wrong_setting_in_the_environment_or_in_env_is_one_clear_line(
         os.environ[f"{PREFIX}{name}"] = value
     assert main(["--config=ENV", "--discover"]) == 1
     last = caplog.records[-1].getMessage()
-    assert f"{PREFIX}{name}, in the environment" in last
+    assert f"{PREFIX}{name}, in {file if in_file else 'the environment'}" in last
     assert told in last
     assert value not in last.replace("must be true or false", "")
 
 
+IN_MELTANO = "in meltano.yml, .env or the environment"
 MELTANOS_OWN = (
     *("CATALOG", "DIALECT", "LOAD_SCHEMA", "LOG_PARSER", "METADATA", "SCHEMA", "SELECT", "SELECT_FILTER", "STATE"),
     *("TARGET_SCHEMA", "USE_CACHED_CATALOG"),
@@ -114,7 +115,7 @@ def test_a_misspelt_setting_that_meltano_ignores_ends_the_run(
     monkeypatch.setattr(os, "environ", {**os.environ, **MELTANOS, f"{PREFIX}{name}": "some value"})
     assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 1
     last = caplog.records[-1].getMessage()
-    assert last.endswith(f"unknown setting: {PREFIX}{name}, in the environment; did you mean {PREFIX}{meant}?")
+    assert last == f"unknown setting: {PREFIX}{name}, {IN_MELTANO}; did you mean {PREFIX}{meant}?"
     assert "some value" not in caplog.text
 
 
@@ -141,7 +142,7 @@ def test_a_variable_that_a_setting_refers_to_does_not_end_the_run(
     (tmp_path / "config.json").write_text('{"api_key": "key"}')
     monkeypatch.setattr(os, "environ", {**os.environ, **MELTANOS, f"{PREFIX}{name}": "some value"})
     assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
-    assert f"{PREFIX}{name}, in the environment, is no setting" in caplog.text
+    assert f"{PREFIX}{name}, {IN_MELTANO}, is no setting" in caplog.text
 
 
 def test_what_meltano_itself_puts_into_the_environment_is_no_news(
@@ -150,14 +151,27 @@ def test_what_meltano_itself_puts_into_the_environment_is_no_news(
     (tmp_path / "config.json").write_text('{"api_key": "key"}')
     monkeypatch.setattr(os, "environ", {**os.environ, **MELTANOS})
     assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
-    assert "in the environment" not in caplog.text
+    assert "is no setting" not in caplog.text
     os.environ[f"{PREFIX}VERSION"] = "0.1.0"  # Somebody's own, for a pip_url or the like.
     assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
-    assert f"{PREFIX}VERSION, in the environment, is no setting of the tap" in caplog.text
+    assert f"{PREFIX}VERSION, {IN_MELTANO}, is no setting of the tap" in caplog.text
     caplog.clear()
     del os.environ["MELTANO_EXTRACTOR_NAME"]  # With a file alone, nothing in the environment is a setting.
     assert main([f"--config={tmp_path / 'config.json'}", "--discover"]) == 0
-    assert "in the environment" not in caplog.text
+    assert "is no setting" not in caplog.text
+
+
+def test_in_meltano_a_setting_of_env_is_told_to_be_there_and_any_other_may_be_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", {**os.environ, "MELTANO_EXTRACTOR_NAME": "x", f"{PREFIX}PAGE_SIZE": "ten"})
+    assert main(["check"]) == 1
+    assert caplog.records[-1].getMessage() == f"{PREFIX}PAGE_SIZE, {IN_MELTANO}, must be a whole number"
+    del os.environ[f"{PREFIX}PAGE_SIZE"]
+    (tmp_path / ".env").write_text(f"{PREFIX}PAGE_SIZE=ten\n")
+    assert main(["check"]) == 1
+    assert caplog.records[-1].getMessage() == f"{PREFIX}PAGE_SIZE, in {tmp_path / '.env'}, must be a whole number"
 
 
 @pytest.mark.parametrize("below", [".", "some/where"])
