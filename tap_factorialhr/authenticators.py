@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import requests
 from singer_sdk.authenticators import APIAuthenticatorBase
 
-from tap_factorialhr.errors import ConfigError, CredentialsError, SessionError
+from tap_factorialhr.errors import ConfigError, CredentialsError, NoRoomError, SessionError
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession
+from tap_factorialhr.session_store import NOTHING_USED_UP
 from tap_factorialhr.token_endpoint import Lost, Outcome, Refused, Renewed, TokenEndpoint, TryLater
 
 if TYPE_CHECKING:
@@ -249,10 +250,14 @@ class Renewal:
 
     def _ask(self, session: OAuthSession) -> Outcome:
         _check_age(session)
-        with self._store.room():
-            outcome = self._endpoint.refresh(session)
-            if isinstance(outcome, Renewed):
-                self._keep(outcome.session)
+        try:
+            with self._store.room():
+                outcome = self._endpoint.refresh(session)
+                if isinstance(outcome, Renewed):
+                    self._keep(outcome.session)
+        except NoRoomError as error:
+            # Of this attempt nothing has been sent, but one before it may have reached the server.
+            raise SessionError(f"{error}. {self._doubt() if self._was_lost else NOTHING_USED_UP}") from None
         return outcome
 
     def _keep(self, session: OAuthSession) -> None:
@@ -293,7 +298,11 @@ class Renewal:
         if not self._was_lost:
             return f"The session could not be renewed: {outcome.what}. Run again later; the tokens are as they were"
         message = f"The session could not be renewed: {outcome.what}, and the answer to a token request was lost"
-        return f"{message}. The refresh token may have been used up. Run again; if it is refused: {LOG_IN_AGAIN}"
+        return f"{message}. {self._doubt()}"
+
+    @staticmethod
+    def _doubt() -> str:
+        return f"The refresh token may have been used up. Run again; if it is refused: {LOG_IN_AGAIN}"
 
 
 def _check_age(current: OAuthSession) -> None:

@@ -22,5 +22,9 @@ class CredentialsError(SessionError):
     """The API does not accept the credentials of a request."""
 
 
+class NoRoomError(SessionError):
+    """The place where a session is kept cannot be written, which is found before new tokens are asked for."""
+
+
 class PlaceLostError(SessionError):
     """The place where a session is kept went away while it was written to: what is there now is not known."""

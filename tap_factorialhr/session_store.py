@@ -13,7 +13,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from tap_factorialhr.errors import ConfigError, PlaceLostError, SessionError
+from tap_factorialhr.errors import ConfigError, NoRoomError, PlaceLostError, SessionError
 from tap_factorialhr.oauth_session import LOG_IN_AGAIN, OAuthSession, digest
 from tap_factorialhr.session_document import SessionDocument
 
@@ -26,6 +26,7 @@ logger = logging.getLogger("tap-factorialhr")
 
 KEEP_TRYING_SECONDS = 60.0
 """How long to try to keep new tokens in a place that has gone away."""
+NOTHING_USED_UP = "No token was used up"
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
@@ -46,7 +47,7 @@ class SessionStore(Protocol):
         """The sessions that may be used, the best first; empty where nothing is kept (any more)."""
 
     def room(self) -> AbstractContextManager[None]:
-        """Holds all that saving needs, while a refresh token is used up."""
+        """Holds all that saving needs, while a refresh token is used up; raises `NoRoomError` before that."""
 
     def save(self, session: OAuthSession) -> None:
         """Keeps a new session; when this returns, it will not be lost."""
@@ -69,7 +70,7 @@ class Place(Protocol):
         """What is there; None where nothing is."""
 
     def room(self) -> AbstractContextManager[None]:
-        """Tries whether `write` would work, and holds what it needs."""
+        """Tries whether `write` would work, and holds what it needs; raises `NoRoomError` where it would not."""
 
     def write(self, content: bytes) -> None:
         """Puts something there, whole or not at all; a place that may come back raises `PlaceLostError`."""
@@ -142,8 +143,14 @@ class SharedStore:
 
         Raises:
             ConfigError: Nothing is kept, and there is no refresh token in the settings.
-            SessionError: What is kept cannot be used, or could not be written later on.
+            SessionError: What is kept cannot be used, or the place cannot be written.
         """
+        try:
+            return self._open()
+        except NoRoomError as error:
+            raise SessionError(f"{error}. {NOTHING_USED_UP}") from None
+
+    def _open(self) -> OAuthSession:
         with self.exclusive():
             if sessions := self.load():
                 with self.room():
@@ -201,7 +208,7 @@ class SharedStore:
         """Hold all that saving needs.
 
         Raises:
-            SessionError: It could not be saved.
+            NoRoomError: It could not be saved.
         """
         return self._place.room()
 

@@ -12,7 +12,7 @@ import re
 import socket
 from typing import TYPE_CHECKING, TypeVar
 
-from tap_factorialhr.errors import ConfigError, PlaceLostError, SessionError
+from tap_factorialhr.errors import ConfigError, NoRoomError, PlaceLostError, SessionError
 from tap_factorialhr.watchdog import watching
 
 if TYPE_CHECKING:
@@ -117,10 +117,13 @@ class TokenDatabase:
         """Try the connection, the right to write and the room, in the transaction that the row is written in.
 
         Raises:
-            SessionError: It cannot be written.
+            NoRoomError: It cannot be written.
         """
         self._lock()
-        self._try("could not be written later on", self._try_to_write)
+        try:
+            self._try("cannot be written", self._try_to_write, NoRoomError)
+        except NoRoomError as error:
+            raise NoRoomError(f"{error}, so that new tokens could not be kept") from None
         yield
 
     def write(self, content: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from tap_factorialhr.errors import ConfigError, SessionError
+from tap_factorialhr.errors import ConfigError, NoRoomError, SessionError
 from tap_factorialhr.whole_writes import Writer, writer
 
 if TYPE_CHECKING:
@@ -162,13 +162,13 @@ class TokenFile:
         """Try what `write` does, and hold all that it needs (room on the disk, descriptors) until the block ends.
 
         Raises:
-            SessionError: It cannot be written.
+            NoRoomError: It cannot be written.
         """
         try:
             held = writer(self._path)
         except OSError as error:
-            message = f"{self.name} could not be written later on ({_reason(error)})"
-            raise SessionError(f"{message}. Its directory must be writable, and have room") from None
+            message = f"{self.name} cannot be written ({_reason(error)}), so that new tokens could not be kept"
+            raise NoRoomError(f"{message}. Its directory must be writable, and have room") from None
         self._held = held
         try:
             yield

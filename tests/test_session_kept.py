@@ -185,8 +185,26 @@ class TestWithTokenFile:
     ) -> None:
         authenticator = make({**LOGIN, "token_file": str(tmp_path / "session.json")}, server.url)
         (tmp_path / "session.json.tmp").mkdir()
-        assert "could not be written" in failure(authenticator, server.url)
+        told = failure(authenticator, server.url)
+        assert "cannot be written (Is a directory), so that new tokens could not be kept" in told
+        assert told.endswith("No token was used up")
         assert (server.forms, server.reads) == ([], [])
+
+    def test_nor_is_that_said_where_a_request_before_may_have_used_one_up(
+        self, server: OAuthServer, tmp_path: Path
+    ) -> None:
+        authenticator = make({**LOGIN, "token_file": str(tmp_path / "session.json")}, server.url)
+
+        def spoil() -> None:
+            (tmp_path / "session.json.tmp").unlink()
+            (tmp_path / "session.json.tmp").mkdir()
+
+        server.faults, server.meanwhile = [Fault(503)], spoil
+        told = failure(authenticator, server.url)
+        assert "cannot be written (Is a directory), so that new tokens could not be kept" in told
+        assert "The refresh token may have been used up. Run again; if it is refused: " in told
+        assert "No token was used up" not in told
+        assert len(server.forms) == 1
 
     def test_new_tokens_that_cannot_be_kept_end_the_run(
         self, server: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

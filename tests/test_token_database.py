@@ -431,8 +431,11 @@ class TestDatabaseThatDoesNotTakeIt:
     @pytest.mark.parametrize(
         ("spoil", "says"),
         [
-            ("ALTER DATABASE {name} SET default_transaction_read_only = on", "it is read-only"),
-            ("ALTER TABLE factorialhr_sessions ADD CHECK (length(document) < 2000)", "SQLSTATE 23514"),
+            ("ALTER DATABASE {name} SET default_transaction_read_only = on", "cannot be read (it is read-only)"),
+            (
+                "ALTER TABLE factorialhr_sessions ADD CHECK (length(document) < 2000)",
+                "cannot be written (SQLSTATE 23514), so that new tokens could not be kept. No token was used up",
+            ),
         ],
         ids=["read-only", "no room"],
     )
@@ -443,7 +446,7 @@ class TestDatabaseThatDoesNotTakeIt:
         name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
         with psycopg.connect(database) as connection:
             connection.execute(spoil.format(name=name))
-        assert says in failure(authenticator, server.url)
+        assert failure(authenticator, server.url) == f"the session in token_database {says}"
         assert server.forms == []
 
     def test_is_tried_again_where_that_is_noticed_too_late(self, server: OAuthServer, database: str) -> None:

@@ -209,7 +209,7 @@ class TestBadPlaces:
     def test_a_place_where_no_new_file_can_be_made(self, path: Path) -> None:
         written(path, content())
         path.with_name("session.json.tmp").mkdir()
-        assert "could not be written" in problem(path)
+        assert "new tokens could not be kept" in problem(path)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unwritable to root")
     def test_a_directory_without_permission(self, path: Path) -> None:
@@ -321,8 +321,8 @@ class TestWords:
         written(path, content())
         path.with_name("session.json.tmp").mkdir()
         assert problem(path) == (
-            f"token_file {path} could not be written later on (Is a directory). Its directory must be writable, and "
-            "have room"
+            f"token_file {path} cannot be written (Is a directory), so that new tokens could not be kept. "
+            "Its directory must be writable, and have room. No token was used up"
         )
 
     def test_of_no_path(self) -> None:
