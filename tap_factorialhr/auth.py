@@ -184,8 +184,9 @@ def _store(given: Mapping[str, str], *, base_url: str, timeout: tuple[float, flo
         file = TokenFile(given["token_file"], lock_seconds=lock_seconds)
         return SharedStore(file, base_url=base_url, settings=settings)
     if "token_database" in given:
-        row = given.get("token_name") or given["client_id"]
-        database = TokenDatabase(given["token_database"], row=row, lock_seconds=lock_seconds)
+        token_name = given.get("token_name")
+        row = token_name or given["client_id"]
+        database = TokenDatabase(given["token_database"], row=row, token_name=token_name, lock_seconds=lock_seconds)
         return SharedStore(database, base_url=base_url, settings=settings)
     if settings is None:  # pragma: no cover - `_check_mixture` has seen to that
         raise ConfigError(f"No credentials are set. Set one of: {_METHODS}")

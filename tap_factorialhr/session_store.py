@@ -63,6 +63,10 @@ class Place(Protocol):
     def name(self) -> str:
         """How messages name it, without a secret."""
 
+    @property
+    def absence(self) -> str:
+        """What messages say where nothing is there, without a secret."""
+
     def exclusive(self) -> AbstractContextManager[None]:
         """Keeps every other process from it."""
 
@@ -156,7 +160,7 @@ class SharedStore:
                 with self.room():
                     return sessions[0]
             if self._settings is None:
-                message = f"{self._place.name} does not exist, and there is no refresh_token to make it from"
+                message = f"{self._place.absence}; there is no refresh_token to make it from"
                 raise ConfigError(f"{message}. {LOG_IN_AGAIN}")
             session = self._settings.dated()
             self.save(session)

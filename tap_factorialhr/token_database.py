@@ -71,6 +71,8 @@ class TokenDatabase:
     Args:
         url: The database, as `postgresql://...`.
         row: Which row it is.
+        token_name: The same, where the settings name it; without it, the row is that of a client_id, which no message
+            shows.
         lock_seconds: How long to wait for another process that has it.
 
     Raises:
@@ -79,10 +81,16 @@ class TokenDatabase:
 
     name = "the session in token_database"
 
-    def __init__(self, url: str, *, row: str, lock_seconds: float) -> None:
+    def __init__(self, url: str, *, row: str, token_name: str | None, lock_seconds: float) -> None:
         self._driver = _driver()
         self._parameters = {**_CONNECTION, **_parameters(self._driver, url)}
         self._row = row
+        named = (
+            f"the token_name {token_name} (is it spelt right?)"
+            if token_name
+            else "this client_id, and token_name is not set"
+        )
+        self.absence = f"{self.name} does not exist for {named}"
         self._lock_seconds = lock_seconds
         self._connection: _Connection | None = None
         self._content: str | None = None

@@ -51,6 +51,11 @@ class TokenFile:
         """How messages name it."""
         return f"token_file {self._path}"
 
+    @property
+    def absence(self) -> str:
+        """What messages say where there is no file."""
+        return f"{self.name} does not exist"
+
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keep every other process from this file.

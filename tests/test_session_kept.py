@@ -242,6 +242,7 @@ class Shelf:
     """A place that is out of reach for a number of writes."""
 
     name = "the shelf"
+    absence = "the shelf is empty"
 
     def __init__(self, *, lost: int = 0) -> None:
         self.content: bytes | None = None

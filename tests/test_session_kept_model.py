@@ -36,6 +36,7 @@ class Shelf:
     """A place in memory."""
 
     name = "the shelf"
+    absence = "the shelf is empty"
 
     def __init__(self) -> None:
         self.content: bytes | None = None

@@ -146,8 +146,11 @@ class TestAsTheFile:
         assert kept(database)["the-client"]["refresh_token"] == "refresh-1"
 
     def test_nothing_is_kept_and_nothing_is_given(self, server: OAuthServer, database: str) -> None:
-        with pytest.raises(ConfigError, match="does not exist, and there is no refresh_token"):
+        with pytest.raises(ConfigError, match=r"for the token_name acme-es \(is it spelt right\?\); there is no ref"):
+            make({"token_database": database, "token_name": "acme-es", **CLIENT}, server.url)
+        with pytest.raises(ConfigError, match="does not exist for this client_id, and token_name is not set") as caught:
             make({"token_database": database, **CLIENT}, server.url)
+        assert CLIENT["client_id"] not in str(caught.value)
 
     @pytest.mark.parametrize(
         ("config", "says"),

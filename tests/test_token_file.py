@@ -280,7 +280,7 @@ class TestWords:
         )
 
     def test_of_no_file(self, path: Path) -> None:
-        says = f"token_file {path} does not exist, and there is no refresh_token to make it from. {LOG_IN_AGAIN}"
+        says = f"token_file {path} does not exist; there is no refresh_token to make it from. {LOG_IN_AGAIN}"
         assert problem(path) == says
 
     def test_of_a_link(self, path: Path) -> None:
