@@ -113,6 +113,12 @@ class SessionDocument:
         return json.dumps(document, indent=2).encode() + b"\n"
 
 
+def is_meant_as_one(content: bytes) -> bool:
+    """Whether this has all keys of a document, sound or not: what lacks one is never used, and may be anything."""
+    document = _json(content)
+    return isinstance(document, dict) and all(key in document for key in KEYS)
+
+
 _NOT_JSON = object()
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tap_factorialhr.errors import ConfigError, NoRoomError, SessionError
+from tap_factorialhr.session_document import is_meant_as_one
 from tap_factorialhr.whole_writes import Writer, writer
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class TokenFile:
         )
 
     def read(self) -> bytes | None:
-        """The file's content, closed to others where it was open to them; None without a file.
+        """The file's content; a session that was open to others is closed to them. None without a file.
 
         Raises:
             SessionError: It cannot be read, or is no file that could be a session.
@@ -142,10 +143,11 @@ class TokenFile:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise SessionError(f"{self.name} is no regular file")
-            if status.st_mode & _OTHERS:
-                self._close_to_others(descriptor)
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 content = file.read(_LARGEST_FILE + 1)
+            # Not before it is looked at: a mistyped path may be that of a file that others are to read.
+            if status.st_mode & _OTHERS and len(content) <= _LARGEST_FILE and is_meant_as_one(content):
+                self._close_to_others(descriptor)
         except OSError as error:
             raise SessionError(f"{self.name} cannot be read ({_reason(error)})") from None
         finally:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -150,6 +151,44 @@ class TestMountedFile:
             with place.exclusive():
                 place.write(content)
                 assert json.loads(place.read() or b"") == json.loads(content)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        b"",
+        b"no JSON",
+        b"[]",
+        b'{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}',
+        b" " * (1 << 20) + b"{}",
+    ],
+    ids=["nothing", "no JSON", "a list", "another program's", "too much"],
+)
+def test_a_file_that_is_no_session_stays_as_it_is(server: OAuthServer, tmp_path: Path, held: bytes) -> None:
+    """As where the path is mistyped."""
+    path = tmp_path / "another.json"
+    path.write_bytes(held)
+    path.chmod(0o644)
+    with pytest.raises(SessionError, match=r"another\.json (is|holds|lacks) "):
+        run_once(server, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert path.read_bytes() == held
+
+
+@pytest.mark.parametrize("changes", [{}, {"target_url": "https://other.example"}, {"created_at": "yesterday"}])
+def test_a_session_is_closed_to_others_before_it_is_used_or_refused(
+    server: OAuthServer, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    path = tmp_path / "session.json"
+    write_session(path, server.url)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    path.chmod(0o644)
+    modes = []
+    server.meanwhile = lambda: modes.append(stat.S_IMODE(path.stat().st_mode))
+    with pytest.raises(SessionError, match=r"session\.json (belongs|has)") if changes else contextlib.nullcontext():
+        run_once(server, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert modes == ([] if changes else [0o600])
 
 
 def test_the_room_in_place_is_enough_for_all_that_is_remembered() -> None:
