@@ -51,6 +51,14 @@ _IN_DOUBT = "The code may be used up by now, and what is kept is as it was: run 
 _KEPT = "You are logged in, and the session is kept"
 _OTHER_CREDENTIALS = ("api_key", "access_token", "refresh_token")
 """The settings that a session takes the place of."""
+_CLIENT = ("client_id", "client_secret")
+"""The settings that say which OAuth application it is."""
+_QUESTIONS = {
+    "client_id": "Client id of the OAuth application",
+    "client_secret": "Client secret",
+    "token_file": "File to keep the session in",
+}
+"""The settings that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +136,25 @@ def command(
     """Log in to Factorial with OAuth, and keep the session where the settings say.
 
     Opens the page on which you let your OAuth application in, takes the code that comes of it, exchanges it for tokens
-    and writes them to token_file or token_database, from which every run renews them. Asks for what the settings leave
-    out. It needs client_id and client_secret; a secret is never shown, nor taken from the command line.
+    and writes them to token_file or token_database, from which every run renews them. It needs client_id and
+    client_secret; where the settings leave them out, those of the session that is kept there are taken, however old it
+    is. Asks for what is missing then. A secret is never shown, nor taken from the command line.
     """
     progress = Progress()
     try:
         with plain_errors(), _interruptible(progress):
-            settings = _with_answers(settings_of(config), token_file, client_id)
-            _log_in(
-                settings,
-                Options(
-                    redirect_uri=options["redirect_uri"],
-                    page=options["authorize_url"],
-                    paste=options["paste"],
-                    browser=not options["no_browser"],
-                    pkce=not options["no_pkce"],
-                    replace=options["replace"],
-                    wait=options["wait"],
-                ),
-                progress,
+            given = {"token_file": token_file, "client_id": client_id}
+            settings = settings_of(config) | {name: value for name, value in given.items() if value is not None}
+            chosen = Options(
+                redirect_uri=options["redirect_uri"],
+                page=options["authorize_url"],
+                paste=options["paste"],
+                browser=not options["no_browser"],
+                pkce=not options["no_pkce"],
+                replace=options["replace"],
+                wait=options["wait"],
             )
+            _log_in(_with_answers(settings, chosen), chosen, progress)
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"\nStopped. {progress.told}.", err=True)
         return 128 + (progress.signals[0] if progress.signals else signal.SIGINT)
@@ -162,31 +169,63 @@ def _say(text: str, *, nl: bool = True) -> None:
 # What the settings leave out
 
 
-def _with_answers(settings: dict[str, Any], token_file: str | None, client_id: str | None) -> dict[str, Any]:
-    """The settings with what the options and the user add.
+def _with_answers(settings: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """The settings with what is kept of the OAuth application, and with what the user adds.
+
+    Nothing is asked that is of no use: the place is looked at first, as soon as it is known.
 
     Raises:
         ConfigError: Something is missing, and there is nobody to ask.
+        SessionError: There is a session already, or what is kept is none, or a new one could not be kept.
     """
-    given = {"token_file": token_file, "client_id": client_id}
-    settings = settings | {name: value for name, value in given.items() if value is not None}
-    for name, question, is_hidden in (
-        ("client_id", "Client id of the OAuth application", False),
-        ("client_secret", "Client secret", True),
-    ):
-        if not settings.get(name):
-            settings[name] = _answer(name, question, is_hidden=is_hidden)
+    settings = dict(settings)
     if not place_of(settings):
-        settings["token_file"] = _answer("token_file", "File to keep the session in", is_hidden=False)
+        _ask(settings, "token_file")
+    elif settings.get("token_database") and not settings.get("token_name"):
+        _ask(settings, "client_id")  # The session is found by it.
+    kept = _looked_at(settings, options)
+    if kept and settings.get("client_id") in {None, "", kept.client_id}:  # A secret is that of one application.
+        missing = [name for name in _CLIENT if not settings.get(name)]
+        settings |= {name: getattr(kept, name) for name in missing}
+        if missing:
+            _say(f"Logging in with the OAuth application of the session that is kept there: {kept.client_id}")
+    _ask(settings, *_CLIENT)
     return settings
 
 
-def _answer(name: str, question: str, *, is_hidden: bool) -> str:
-    if not sys.stdin.isatty():
-        place = ", or --token-file" if name == "token_file" else ""
-        raise ConfigError(f"{name} is not set, and there is nobody to ask: set it in the settings{place}")
-    answer: str = click.prompt(question, hide_input=is_hidden)
-    return answer.strip()
+def _looked_at(settings: Mapping[str, Any], options: Options) -> OAuthSession | None:
+    """The session that is kept in the place of the settings, where a new one may take its place."""
+    # A refresh token in them needs the whole client, which is still looked for.
+    known = {**settings, "refresh_token": None, **{name: settings.get(name) or None for name in _CLIENT}}
+    store = _store(known)
+    with store.exclusive():
+        _check_place(store, options)
+        with store.room():
+            return store.kept
+
+
+def _ask(settings: dict[str, Any], *names: str) -> None:
+    """Have the user add those of the settings that are missing."""
+    asked = [name for name in names if not settings.get(name)]
+    if asked and not sys.stdin.isatty():
+        missing = [name for name in _QUESTIONS if not settings.get(name)]
+        if place_of(settings):
+            missing = [name for name in missing if name != "token_file"]
+        raise ConfigError(_nobody_to_ask(missing))
+    for name in asked:
+        answer: str = click.prompt(_QUESTIONS[name], hide_input=name == "client_secret")
+        settings[name] = answer.strip()
+
+
+def _nobody_to_ask(missing: list[str]) -> str:
+    options = {name: f"--{name.replace('_', '-')}" for name in missing if name != "client_secret"}
+    if len(missing) == 1:
+        told, given = f"{missing[0]} is not set, and there is nobody to ask: set it", list(options.values())
+    else:
+        names = f"{', '.join(missing[:-1])} and {missing[-1]}"
+        told = f"{names} are not set, and there is nobody to ask: set them"
+        given = [f"{name} as {option}" for name, option in options.items()]
+    return f"{told} in the settings" + (f", or give {' and '.join(given)}" if given else "")
 
 
 # The login
@@ -194,17 +233,13 @@ def _answer(name: str, question: str, *, is_hidden: bool) -> str:
 
 def _log_in(settings: Mapping[str, Any], options: Options, progress: Progress) -> None:
     """Go all the way, and note how far it has come."""
-    timeout = connect_and_read_seconds(settings["request_timeout"])
     # A refresh token in the settings counts as used up from now on.
-    store = session_store(settings, base_url=settings["base_url"], timeout=timeout)
-    with store.exclusive():
-        _check_place(store, options)
-        with store.room():
-            pass
+    store = _store(settings)
     application = OAuthSession("", settings["client_id"], settings["client_secret"])
     with Session(settings["base_url"], connections=1, ca_bundle=settings.get("ca_bundle")) as session:
         with _listener(options) as listener:
             request, code = _code(settings, options, listener)
+        timeout = connect_and_read_seconds(settings["request_timeout"])
         endpoint = TokenEndpoint(settings["base_url"], session=session, timeout=timeout, policy=TOKEN_POLICY)
         with store.exclusive():
             _check_place(store, options)  # Somebody else may have logged in meanwhile.
@@ -228,6 +263,11 @@ def _log_in(settings: Mapping[str, Any], options: Options, progress: Progress) -
         _say_what_to_set(settings)
     except stdout.UnwritableError as error:
         raise stdout.UnwritableError(f"{error}. {_KEPT}") from None
+
+
+def _store(settings: Mapping[str, Any]) -> SharedStore:
+    timeout = connect_and_read_seconds(settings["request_timeout"])
+    return session_store(settings, base_url=settings["base_url"], timeout=timeout)
 
 
 def _check_place(store: SharedStore, options: Options) -> None:

@@ -40,7 +40,7 @@ class Login:
         self._config_file = folder / "login.json"
 
     def start(
-        self, *options: str, browser: str = "", redirect_uri: str = CATCH, stdout: Any = subprocess.PIPE
+        self, *options: str, browser: str = "", redirect_uri: str = CATCH, **process: Any
     ) -> subprocess.Popen[str]:
         self._config_file.write_text(json.dumps(self.config))
         env = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
@@ -56,11 +56,9 @@ class Login:
                 "50",
                 *options,
             ],
-            stdin=subprocess.PIPE,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
             text=True,
             env=env | {"BROWSER": browser},
+            **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | process,
         )
 
     def run(self, *options: str, browser: str = BROWSER, redirect_uri: str = CATCH, typed: str = "") -> tuple[int, str]:
