@@ -7,13 +7,14 @@ import json
 import os
 import pty
 import re
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.support.login import Login, last_line
+from tests.support.login import Login, last_line, page_in
 from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
@@ -206,3 +207,39 @@ def test_all_that_is_missing_is_told_at_once(login: Login, missing: list[str], t
         del login.config[name]
     code, said = login.run()
     assert (code, said) == (1, f"Error: {told}\n")
+
+
+# --- pasting
+
+
+@pytest.mark.parametrize("stdin", ["at its end", "/dev/null", "open"])
+def test_pasting_is_offered_where_something_can_come(login: Login, stdin: str) -> None:
+    if stdin == "/dev/null":
+        code, said = login.judged(*ended(login.start("--wait=1", stdin=subprocess.DEVNULL)))
+    elif stdin == "open":
+        process = login.start("--wait=1")
+        page_in(process)
+        assert process.wait(timeout=60) == 1
+        code, said = login.judged(*ended(process))
+    else:
+        read, write = os.pipe()
+        os.close(write)
+        process = login.start("--wait=1", stdin=read)
+        os.close(read)
+        code, said = login.judged(*ended(process))
+    assert code == 1
+    assert "No answer came back" in last_line(said)
+    assert ("paste here" in said) == (stdin == "open")
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    out, errors = process.communicate(timeout=60)
+    return process.returncode, out + errors
+
+
+@pytest.mark.parametrize("pasted", ["", "no code", "no code\n"])
+def test_an_error_after_a_question_has_a_line_of_its_own(login: Login, pasted: str) -> None:
+    process = login.start("--paste", stderr=subprocess.STDOUT)
+    said, _ = process.communicate(pasted, timeout=60)
+    assert process.returncode == 1
+    assert last_line(said).startswith("Error: ")

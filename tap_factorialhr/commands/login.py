@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
+import select
 import signal
 import sys
 import threading
@@ -307,7 +309,7 @@ def _code(
     page = options.page or f"{str(settings['base_url']).rstrip('/')}/oauth/authorize"
     _check_page(page)
     redirect_uri = listener.redirect_uri if listener else options.redirect_uri
-    if listener and _may_read_stdin():
+    if listener and _can_paste():
         listener.take_lines(sys.stdin)
     request = AuthorizationRequest(page, settings["client_id"], redirect_uri)
     if options.pkce:
@@ -342,7 +344,8 @@ def _answered(request: AuthorizationRequest, options: Options, listener: Loopbac
         threading.Thread(target=_open, args=(request.url,), daemon=True).start()
     if listener:
         _say(f"Waiting for the answer on {listener.redirect_uri}")
-        _say("(or paste here the address at which the browser ends up)")
+        if listener.takes_lines:
+            _say("(or paste here the address at which the browser ends up)")
         answer = listener.wait(options.wait)
         return request.code_in(answer) if isinstance(answer, str) else request.code_of(answer)
     if request.redirect_uri == OUT_OF_BAND:
@@ -350,13 +353,24 @@ def _answered(request: AuthorizationRequest, options: Options, listener: Loopbac
     else:
         question = "Paste the address at which the browser ends up, or the code in it"
     _say(f"{question}: ", nl=False)
-    return request.code_in(sys.stdin.readline())
+    pasted = sys.stdin.readline()
+    if not pasted.endswith("\n") or not sys.stdin.isatty():
+        _say("")  # What is said next begins on a line of its own: no terminal has ended this one.
+    return request.code_in(pasted)
 
 
-def _may_read_stdin() -> bool:
-    """Whether reading what is typed would not stop the process, as it does one in the background of a terminal."""
+def _can_paste() -> bool:
+    """Whether something may come on standard input: it is not at its end, and there to be read.
+
+    Reading would stop the process where it is in the background of a terminal.
+    """
     try:
-        return not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        if sys.stdin.isatty():
+            return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        source = sys.stdin.buffer
+        if not select.select([source], [], [], 0)[0]:
+            return True  # Nothing has come as yet, not even the end.
+        return isinstance(source, io.BufferedReader) and source.peek(1) != b""
     except (OSError, ValueError):
         return False
 

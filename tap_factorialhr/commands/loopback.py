@@ -43,9 +43,13 @@ class LoopbackListener:
 
     Args:
         redirect_uri: The registered redirect URI, for which `is_loopback` is true. Without a port it gets a free one.
+
+    Attributes:
+        takes_lines: Whether a line may come for an answer as well.
     """
 
     def __init__(self, redirect_uri: str) -> None:
+        self.takes_lines = False
         self._parts = urlsplit(redirect_uri)
         self._answers: queue.Queue[dict[str, str] | str] = queue.Queue()
 
@@ -90,6 +94,7 @@ class LoopbackListener:
         Args:
             source: Where it comes from, line by line.
         """
+        self.takes_lines = True
         threading.Thread(target=self._take_lines, args=(source,), daemon=True).start()
 
     def _take_lines(self, source: TextIO) -> None:
