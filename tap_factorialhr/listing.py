@@ -11,13 +11,14 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from tap_factorialhr.consistency import PaginationError, is_ascending, is_before, keys_of
+from tap_factorialhr.envelope import PaginationMeta
 from tap_factorialhr.pagination import CursorPaginator, OffsetPaginator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_factorialhr.consistency import Key, ShiftedPagesError, Trace
-    from tap_factorialhr.envelope import Page, PaginationMeta
+    from tap_factorialhr.envelope import Page
     from tap_factorialhr.openapi import Params
 
 
@@ -218,10 +219,12 @@ class Tally:
 
     Attributes:
         rows: How many have come.
+        is_silent: Whether no answer has said anything but its rows.
     """
 
     def __init__(self, listing: Listing) -> None:
         """Begin with none."""
+        self.is_silent = True
         self._listing = listing
         self._totals: list[int] = []
         self._met = _Met()
@@ -238,6 +241,7 @@ class Tally:
         self.rows += len(page.rows)
         key = self._listing.key
         self._met.add([] if key is None else keys_of(page, key), len(page.rows))
+        self.is_silent = self.is_silent and page.meta == PaginationMeta()
         if (total := self._listing.total_of(page.meta)) is not None:
             self._totals = [*self._totals[:1], total]
 

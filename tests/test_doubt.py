@@ -419,7 +419,8 @@ def test_and_believed_then(filtered: bool, requests: int, by_number: bool) -> No
 
 
 @BOTH
-def test_at_once_where_it_counts_none(by_number: bool) -> None:
-    shelf = Shelf([])
+@pytest.mark.parametrize("meta", [{"total": 0}, {"has_next_page": False}, {"limit": None}])
+def test_at_once_where_it_says_anything(meta: dict[str, Any], by_number: bool) -> None:
+    shelf = Shelf([], twist=lambda answer, _: answer.update(meta=meta))
     assert read_shelf(shelf, by_number=by_number) == []
     assert len(shelf.asked) == 1
