@@ -284,6 +284,8 @@ class Client:
                 return response, self._read(stream, response, turn)
         except requests.exceptions.SSLError as error:
             if not is_untrusted(error):
+                if self.throttle.last_good:  # So the server does speak TLS, and this may be of one address alone.
+                    raise RetriableError("the TLS connection failed") from None
                 raise UnreachableError("no TLS connection to the server") from None
             raise FactorialError(
                 f"{stream}: the server's TLS certificate could not be verified; check base_url, or name your CA in "

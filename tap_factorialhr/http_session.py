@@ -114,7 +114,8 @@ def _check_bundle(name: str, path: str) -> None:
 
 
 def _unusable(name: str, path: str, error: OSError | ValueError) -> str:
-    if not path.isprintable():  # The certificates themselves, say, which would be many lines.
+    # The certificates themselves, say, or the URL of a database with its password.
+    if not path.isprintable() or "-----" in path or "://" in path:
         return f"{name} is not the path of a file; name the file with the certificates"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return f"{name}: there is no such file, {path}"

@@ -5,10 +5,12 @@ Facts: API notes, "Pagination". No input or output.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from tap_factorialhr.consistency import PaginationError, is_ascending, is_before, keys_of
 from tap_factorialhr.envelope import PaginationMeta
@@ -179,39 +181,43 @@ def _is_doubtful(meta: PaginationMeta, size: int, places: int | None, total: int
 class _Met:
     """Counts rows once, on however many pages they come.
 
-    Of pages in the order of their keys, each after the one before, no more than the last key is kept in mind. That a
-    server sorts by key is said of the API, and not seen; where it does not, all keys are.
+    That a server sorts by key is said of the API, and not seen. As long as it does, the keys are kept as numbers alone,
+    eight bytes for each.
     """
 
-    def __init__(self, others: int = 0) -> None:
-        """Begin after some that are others than those to come."""
-        self._others = others
-        self._last: Key | None = None
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._ordered = array("q")
         self._keys: set[Key] | None = None
+        self._others = 0
 
     def add(self, keys: list[Key], rows: int) -> None:
         """Take the rows of the next page, and their keys as far as they have one."""
-        if self._keys is None and not self._goes_on(keys):
-            self._keys = set()
+        self._others += rows - len(set(keys))
         if self._keys is None:
-            self._others += rows
-            self._last = keys[-1] if keys else self._last
-        else:
-            self._keys.update(keys)
-            self._others += rows - len(set(keys))
+            if (numbers := self._following(keys)) is not None:
+                self._ordered.extend(numbers)
+                return
+            self._keys = set(self._ordered)
+        self._keys.update(keys)
 
-    def _goes_on(self, keys: list[Key]) -> bool:
-        return not keys or (is_ascending(keys) and (self._last is None or is_before(self._last, keys[0])))
+    def forget(self, rows: int) -> None:
+        """Forget the rows after so many, as far as it is known which they are; they come again."""
+        if self._keys is None:
+            del self._ordered[rows:]
 
-    @property
-    def is_ordered(self) -> bool:
-        """Whether no key but the last is kept in mind."""
-        return self._keys is None
+    def _following(self, keys: list[Key]) -> array[int] | None:
+        """The keys as numbers, where all are and come after those before."""
+        if keys and not (is_ascending(keys) and (not self._ordered or is_before(self._ordered[-1], keys[0]))):
+            return None
+        with suppress(OverflowError):
+            return array("q", cast("list[int]", keys))
+        return None
 
     @property
     def distinct(self) -> int:
         """How many have come; one may count twice, but none is left out."""
-        return self._others + len(self._keys or ())
+        return self._others + len(self._ordered if self._keys is None else self._keys)
 
 
 class Tally:
@@ -233,8 +239,10 @@ class Tally:
     def begin(self, rows: int) -> None:
         """Begin again after so many rows; those after them come again."""
         self.rows = rows
-        if self._met.is_ordered or not rows:
-            self._met = _Met(rows)
+        if rows:
+            self._met.forget(rows)
+        else:
+            self._met = _Met()
 
     def add(self, page: Page) -> None:
         """Count the rows of the next page."""

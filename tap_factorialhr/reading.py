@@ -114,7 +114,7 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
                 return tally.count
             # An empty list of all rows that says nothing else looks as the body of a 401 does, and lets the table be
             # emptied: it is asked for once more (API notes, "The envelope").
-            was_doubtful, flow = True, _by_cursor(listing)
+            was_doubtful, flow = True, _by_number(listing) if by_number else _by_cursor(listing)
         yield Prefetch()
     raise AssertionError  # The loop has no end of its own.
 

@@ -35,6 +35,7 @@ KEYS = (
     "target_url",
 )
 """What a document has to hold; the `factorialhr` client reads and writes exactly these."""
+_SECRETS = frozenset({"refresh_token", "client_secret", "access_token"})
 _OURS = ("expires_in", "made_from", "seen")
 MOST_SEEN = 100
 """How many refresh tokens of the settings are remembered."""
@@ -113,10 +114,12 @@ class SessionDocument:
         return json.dumps(document, indent=2).encode() + b"\n"
 
 
-def is_meant_as_one(content: bytes) -> bool:
-    """Whether this has all keys of a document, sound or not: what lacks one is never used, and may be anything."""
+def holds_secrets(content: bytes) -> bool:
+    """Whether this is a session, or what may be left of one: what has none of its secrets may be anything."""
     document = _json(content)
-    return isinstance(document, dict) and all(key in document for key in KEYS)
+    if isinstance(document, dict):
+        return not _SECRETS.isdisjoint(document)
+    return document is _NOT_JSON and any(f'"{name}"'.encode() in content for name in _SECRETS)
 
 
 _NOT_JSON = object()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tap_factorialhr.errors import ConfigError, NoRoomError, SessionError
-from tap_factorialhr.session_document import is_meant_as_one
+from tap_factorialhr.session_document import holds_secrets
 from tap_factorialhr.whole_writes import Writer, writer
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class TokenFile:
             with os.fdopen(descriptor, "rb", closefd=False) as file:
                 content = file.read(_LARGEST_FILE + 1)
             # Not before it is looked at: a mistyped path may be that of a file that others are to read.
-            if status.st_mode & _OTHERS and len(content) <= _LARGEST_FILE and is_meant_as_one(content):
+            if status.st_mode & _OTHERS and len(content) <= _LARGEST_FILE and holds_secrets(content):
                 self._close_to_others(descriptor)
         except OSError as error:
             raise SessionError(f"{self.name} cannot be read ({_reason(error)})") from None

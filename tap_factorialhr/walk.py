@@ -204,7 +204,8 @@ class PartitionWalk:
         held: list[_Given] = []
         try:
             for page in job:
-                self._is_there = has_begun = True
+                self._is_there = True
+                has_begun = has_begun or len(page.rows) > 0
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return

@@ -388,3 +388,13 @@ def test_a_connection_that_fails_is_said_in_one_line(error: Exception, kind: typ
         get("https://api.example", session=Failing(error))
     assert type(caught.value) is kind
     assert str(caught.value) == says
+
+
+def test_tls_that_fails_after_an_answer_says_nothing_of_the_server() -> None:
+    """It may be that of one address alone, and the other streams are read."""
+    client = client_for("https://api.example", session=Failing(requests.exceptions.SSLError("EOF")))
+    client.throttle.note_good()
+    with pytest.raises(RetriableError) as caught:
+        client.get("teams", "teams/teams", ())
+    assert type(caught.value) is RetriableError
+    assert str(caught.value) == f"teams: the TLS connection failed{GIVEN_UP}"

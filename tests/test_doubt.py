@@ -409,6 +409,36 @@ def test_an_answer_without_rows_or_a_word_on_them_is_asked_for_once_more(by_numb
     assert read_shelf(shelf, by_number=by_number) == ROWS
 
 
+def test_in_the_way_it_was_asked_for() -> None:
+    """Not every server knows the other one, or gives cursors."""
+
+    def twist(answer: dict[str, Any], asked: Asked) -> None:
+        silent(answer, asked)
+        answer["meta"].pop("end_cursor", None)
+
+    silent = in_silence(1)
+    shelf = Shelf(list(range(1, 26)), limit=10, twist=twist, ignores=frozenset({"after_id"}))
+    assert read_shelf(shelf, by_number=True) == ROWS
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_stream_that_is_refused_by_then_is_skipped(tap: TapRunner, status: int) -> None:
+    """Not one row of it has come."""
+    asked: list[str] = []
+
+    def refuse(record: RequestRecord) -> Answer | None:
+        if record.resource != "teams/teams":
+            return None
+        asked.append(record.resource)
+        return Answer(status) if asked[1:] else Answer(body=b'{"errors": null}')
+
+    with Sandbox(Company(employees=2)) as sandbox:
+        sandbox.answer = refuse
+        run = tap(config_for(sandbox), catalog=tap.catalog("teams", "locations"))
+    assert run.code == 0, run.stderr
+    assert f"skipped: teams (HTTP {status})" in run.stderr
+
+
 @BOTH
 @pytest.mark.parametrize(("filtered", "requests"), [(False, 2), (True, 1)])
 def test_and_believed_then(filtered: bool, requests: int, by_number: bool) -> None:

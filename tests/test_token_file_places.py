@@ -159,10 +159,10 @@ class TestMountedFile:
         b"",
         b"no JSON",
         b"[]",
-        b'{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}',
+        b'{"bookmarks": {}, "target_url": "x"}',
         b" " * (1 << 20) + b"{}",
     ],
-    ids=["nothing", "no JSON", "a list", "another program's", "too much"],
+    ids=["nothing", "no JSON", "a list", "a state", "too much"],
 )
 def test_a_file_that_is_no_session_stays_as_it_is(server: OAuthServer, tmp_path: Path, held: bytes) -> None:
     """As where the path is mistyped."""
@@ -189,6 +189,20 @@ def test_a_session_is_closed_to_others_before_it_is_used_or_refused(
         run_once(server, path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert modes == ([] if changes else [0o600])
+
+
+@pytest.mark.parametrize("lacks", ["target_url", "refresh_token", "its end"])
+def test_so_is_what_is_left_of_one(server: OAuthServer, tmp_path: Path, lacks: str) -> None:
+    """Whoever mends it goes on with the secrets in it."""
+    path = tmp_path / "session.json"
+    write_session(path, server.url)
+    whole = path.read_text()
+    rest = {name: value for name, value in json.loads(whole).items() if name != lacks}
+    path.write_text(whole[:-20] if lacks == "its end" else json.dumps(rest))
+    path.chmod(0o644)
+    with pytest.raises(SessionError, match=r"session\.json (is|lacks) "):
+        run_once(server, path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_the_room_in_place_is_enough_for_all_that_is_remembered() -> None:

@@ -32,9 +32,10 @@ from tap_factorialhr.commands.options import (
     plain_errors,
     settings_of,
 )
-from tap_factorialhr.errors import ConfigError, SessionError
+from tap_factorialhr.errors import ConfigError, NoRoomError, SessionError
 from tap_factorialhr.http_session import Session, connect_and_read_seconds
 from tap_factorialhr.oauth_session import REFRESH_TOKEN_SECONDS, OAuthSession
+from tap_factorialhr.session_store import NOTHING_USED_UP
 from tap_factorialhr.token_endpoint import Lost, Refused, Renewed, TokenEndpoint, TryLater
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def _looked_at(settings: Mapping[str, Any], options: Options) -> OAuthSession | 
     store = _store(known)
     with store.exclusive():
         _check_place(store, options)
-        with store.room():
+        with _room(store):
             return store.kept
 
 
@@ -246,7 +247,7 @@ def _log_in(settings: Mapping[str, Any], options: Options, progress: Progress) -
         with store.exclusive():
             _check_place(store, options)  # Somebody else may have logged in meanwhile.
             # Whoever presses Ctrl-C in there would lose the tokens: the server has used up the code by then.
-            with store.room(), _held_back(progress):
+            with _room(store), _held_back(progress):
                 progress.told, progress.is_exchanging = _IN_DOUBT, True
                 outcome = endpoint.exchange(
                     application, code=code, redirect_uri=request.redirect_uri, verifier=request.verifier
@@ -265,6 +266,20 @@ def _log_in(settings: Mapping[str, Any], options: Options, progress: Progress) -
         _say_what_to_set(settings)
     except stdout.UnwritableError as error:
         raise stdout.UnwritableError(f"{error}. {_KEPT}") from None
+
+
+@contextlib.contextmanager
+def _room(store: SharedStore) -> Iterator[None]:
+    """Hold all that keeping a session needs.
+
+    Raises:
+        SessionError: It could not be kept.
+    """
+    try:
+        with store.room():
+            yield
+    except NoRoomError as error:
+        raise SessionError(f"{error}. {NOTHING_USED_UP}") from None
 
 
 def _store(settings: Mapping[str, Any]) -> SharedStore:
