@@ -7,7 +7,9 @@ import json
 import os
 import pty
 import re
+import resource
 import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +209,17 @@ def test_all_that_is_missing_is_told_at_once(login: Login, missing: list[str], t
         del login.config[name]
     code, said = login.run()
     assert (code, said) == (1, f"Error: {told}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit that stands for a full disk")
+def test_a_place_without_room_is_told_before_anything_is_asked(login: Login) -> None:
+    login.config.pop("client_id")
+    process = login.start("--paste", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    code, said = login.judged(*ended(process))
+    assert code == 1
+    assert re.search(r"token_file .* cannot be written \(.*\), so that new tokens could not be kept", said)
+    assert last_line(said).endswith("No token was used up")
+    assert not login.sandbox.requests
 
 
 # --- pasting
