@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import ssl
 import stat
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from tap_factorialhr.watchdog import TunnelError, WatchedAdapter
 
 LONGEST_CONNECT = 30.0
 """Seconds to connect at the most, however long an answer may take."""
+_NO_PATH = re.compile("-----|://|[@=]")
 _PROXY_MAY_RECOVER = frozenset({requests.codes.request_timeout, 425, requests.codes.too_many_requests})
 
 
@@ -115,9 +117,9 @@ def _check_bundle(name: str, path: str) -> None:
 
 def _unusable(name: str, path: str, error: OSError | ValueError) -> str:
     # The certificates themselves, say, or the URL of a database with its password.
-    if not path.isprintable() or "-----" in path or "://" in path:
+    if not path.isprintable() or _NO_PATH.search(path):
         return f"{name} is not the path of a file; name the file with the certificates"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return f"{name}: there is no such file, {path}"
+        return f"{name}: there is no such file" + (f", {path}" if os.sep in path else "")  # Else perhaps a key.
     reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
     return f"{name}: {path} cannot be read ({reason}); it must be readable to who runs the tap"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -36,6 +37,8 @@ KEYS = (
 )
 """What a document has to hold; the `factorialhr` client reads and writes exactly these."""
 _SECRETS = frozenset({"refresh_token", "client_secret", "access_token"})
+_REMNANT = re.compile(rb'"(?:%b)"\s*:\s*"' % "|".join(_SECRETS).encode())
+"""What is left of a document that was cut: one of its secrets, or the beginning of one."""
 _OURS = ("expires_in", "made_from", "seen")
 MOST_SEEN = 100
 """How many refresh tokens of the settings are remembered."""
@@ -119,7 +122,7 @@ def holds_secrets(content: bytes) -> bool:
     document = _json(content)
     if isinstance(document, dict):
         return not _SECRETS.isdisjoint(document)
-    return document is _NOT_JSON and any(f'"{name}"'.encode() in content for name in _SECRETS)
+    return document is _NOT_JSON and _REMNANT.search(content) is not None
 
 
 _NOT_JSON = object()

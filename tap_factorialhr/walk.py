@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from tap_factorialhr.client import LargeError, RejectedError, SlowError, UnavailableError
 from tap_factorialhr.consistency import IgnoredPageError, PaginationError
 from tap_factorialhr.decoding import decode_answer
+from tap_factorialhr.envelope import PaginationMeta
 from tap_factorialhr.errors import FactorialError
 from tap_factorialhr.listing import LeftOut, Listing, RowCount
 from tap_factorialhr.pagination import CursorPaginator
@@ -205,7 +206,8 @@ class PartitionWalk:
         try:
             for page in job:
                 self._is_there = True
-                has_begun = has_begun or len(page.rows) > 0
+                # An answer that says nothing at all is no beginning.
+                has_begun = has_begun or len(page.rows) > 0 or page.meta != PaginationMeta()
                 if partition.is_ambiguous(page.rows):
                     self._replace(1, partition.one_by_one())
                     return

@@ -439,6 +439,24 @@ def test_a_stream_that_is_refused_by_then_is_skipped(tap: TapRunner, status: int
     assert f"skipped: teams (HTTP {status})" in run.stderr
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_but_not_where_rows_were_promised_before(tap: TapRunner, status: int) -> None:
+    """The first page holds rows that are not for these credentials, and access ends after it."""
+    meta = {"total": 150, "limit": 100, "has_next_page": True, "end_cursor": "100"}
+    first = json.dumps({"data": [], "meta": meta}).encode()
+
+    def answer(record: RequestRecord) -> Answer | None:
+        if record.resource != "teams/teams":
+            return None
+        return Answer(status) if "after_id" in dict(record.params) else Answer(body=first)
+
+    with Sandbox(Company(employees=2)) as sandbox:
+        sandbox.answer = answer
+        run = tap(config_for(sandbox), catalog=tap.catalog("teams", "locations"))
+    assert run.code == 1
+    assert f"teams: HTTP {status}, after a part of its rows had come" in run.stderr
+
+
 @BOTH
 @pytest.mark.parametrize(("filtered", "requests"), [(False, 2), (True, 1)])
 def test_and_believed_then(filtered: bool, requests: int, by_number: bool) -> None:

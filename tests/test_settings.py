@@ -354,6 +354,12 @@ def test_stream_maps_that_can_be_used_are(tap: TapRunner, company: Sandbox) -> N
         ("ca_bundle", "~/no/ca.pem", f"ca_bundle: there is no such file, {Path.home()}/no/ca.pem"),
         ("ca_bundle", f"{__file__}/ca.pem", f"ca_bundle: there is no such file, {__file__}/ca.pem"),
         ("ca_bundle", "-----BEGIN\nMII", "ca_bundle is not the path of a file; name the file with the certificates"),
+        ("ca_bundle", "eyJ-a-key", "ca_bundle: there is no such file"),
+        (
+            "ca_bundle",
+            "host=h password=w/x",
+            "ca_bundle is not the path of a file; name the file with the certificates",
+        ),
         ("ca_bundle", "pg://me:word@a/b", "ca_bundle is not the path of a file; name the file with the certificates"),
     ],
 )

@@ -157,7 +157,7 @@ class TestMountedFile:
     "held",
     [
         b"",
-        b"no JSON",
+        b'See docs: set "refresh_token" there.',
         b"[]",
         b'{"bookmarks": {}, "target_url": "x"}',
         b" " * (1 << 20) + b"{}",
