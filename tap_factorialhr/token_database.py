@@ -155,11 +155,10 @@ class TokenDatabase:
         return connection
 
     def _create(self, database: psycopg.Connection) -> None:
-        try:
-            database.execute(_CREATE)
-            database.commit()
-        except (self._driver.errors.UniqueViolation, self._driver.errors.DuplicateTable):
-            database.rollback()  # Another process has made it in this instant.
+        # One after the other: IF NOT EXISTS does not see what another process is making in this instant.
+        database.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (TABLE,))
+        database.execute(_CREATE)
+        database.commit()
 
     def _lock(self) -> str:
         """Have the row locked, which each commit lets go of; what is in it."""

@@ -15,6 +15,7 @@ from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support import documents
 from tests.support.authentication import AT_ONCE
 from tests.support.oauth_server import OAuthServer, serving
+from tests.support.postgres import empty_database, passing_postgres
 from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -80,6 +81,20 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Token requests are tried again at once."""
     monkeypatch.setattr(auth, "TOKEN_POLICY", AT_ONCE)
     monkeypatch.setattr(auth, "UNUSED_POLICY", AT_ONCE)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL that many tests share."""
+    with passing_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The URL of an empty database, which one test has for itself."""
+    with empty_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture

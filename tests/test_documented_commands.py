@@ -23,7 +23,7 @@ from scripts.plugin_definition import NEXT_STEPS
 from scripts.wheels import FOLDER as WHEELS
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.numbers import STREAMS
-from tests.support.postgres import passing_postgres
+from tests.support.postgres import empty_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,8 +117,8 @@ def company() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory, company: Sandbox) -> Iterator[Reader]:
-    with passing_postgres() as url:
+def reader(tmp_path_factory: pytest.TempPathFactory, company: Sandbox, postgres: str) -> Iterator[Reader]:
+    with empty_database(postgres) as url:
         yield Reader(tmp_path_factory.mktemp("reader"), company, url)
 
 

@@ -16,7 +16,6 @@ from psycopg import sql
 from scripts.meltano import PROJECT
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.days import TapByDays, stamp
-from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +42,8 @@ for messages in sys.stdin:
 """Loads each file that it is told of in a process of its own, and tells its exit code. Only the imports are shared."""
 
 
-class Database:
-    """A PostgreSQL, and the loader of Meltano's into it."""
+class Warehouse:
+    """A database, and the loader of Meltano's into it."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
@@ -96,9 +95,9 @@ class Database:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with passing_postgres() as url, Database(url, tmp_path) as database:
-        yield database
+def warehouse(database: str, tmp_path: Path) -> Iterator[Warehouse]:
+    with Warehouse(database, tmp_path) as warehouse:
+        yield warehouse
 
 
 def company_rows(sandbox: Sandbox, stream: str) -> dict[str, str]:
@@ -125,7 +124,7 @@ def dated(row: dict[str, Any], night: int) -> None:
         row["updated_at"] = stamp(night)
 
 
-def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database: Database) -> None:
+def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, warehouse: Warehouse) -> None:
     chance = random.Random(14)
     seen: dict[str, list[int]] = {stream: [] for stream in BY_CHANGES}
     with Sandbox(Company(employees=10)) as sandbox:
@@ -139,9 +138,9 @@ def test_after_each_whole_read_the_table_is_the_company(tap: TapRunner, database
             if number:
                 live_through_a_day(sandbox, number, chance)
             day = by_days.run(number, catalog)
-            database.load(day)
+            warehouse.load(day)
             for stream in (*BY_CHANGES, *WHOLE):
-                table, now = database.rows(stream), company_rows(sandbox, stream)
+                table, now = warehouse.rows(stream), company_rows(sandbox, stream)
                 if stream in WHOLE or stream in day.whole_streams:
                     assert {key: name for key, (name, _) in table.items()} == now, (number, stream)
                     if stream in seen:

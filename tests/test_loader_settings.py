@@ -13,7 +13,6 @@ from scripts.demo import row_counts
 from scripts.meltano import PROJECT
 from tap_factorialhr.sandbox import Answer, Company, Sandbox
 from tests.support.numbers import STREAMS
-from tests.support.postgres import passing_postgres
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ WITH_NULLS = (
 )
 
 
-def test_all_streams_load_the_same_without_a_second_look_at_each_record(tap: TapRunner) -> None:
+def test_all_streams_load_the_same_without_a_second_look_at_each_record(tap: TapRunner, database: str) -> None:
     settings = shipped("loaders", "target-postgres")
     assert not settings["validate_records"]
     assert not settings["sanitize_null_text_characters"]
@@ -74,20 +73,19 @@ def test_all_streams_load_the_same_without_a_second_look_at_each_record(tap: Tap
     messages = tap.folder / "messages.jsonl"
     messages.write_text(run.stdout)
     closer = {**settings, "validate_records": True, "sanitize_null_text_characters": True}
-    with passing_postgres() as url:
-        loaders = [
-            loading(messages, tap.folder, url, closer, "with"),
-            loading(messages, tap.folder, url, settings, "without"),
+    loaders = [
+        loading(messages, tap.folder, database, closer, "with"),
+        loading(messages, tap.folder, database, settings, "without"),
+    ]
+    for loader in loaders:
+        _, errors = loader.communicate(timeout=120)
+        assert loader.returncode == 0, errors[-3000:]
+    counts = row_counts(database, "with")
+    assert len(counts) == STREAMS
+    assert sum(counts.values()) > 1000
+    assert row_counts(database, "without") == counts
+    with psycopg.connect(database) as connection:
+        assert {table: found for table in counts if (found := differences(connection, table))} == {}
+        assert connection.execute("SELECT name, employee_ids FROM without.teams").fetchall() == [
+            ("a\ufffdb", ["\ufffd"])
         ]
-        for loader in loaders:
-            _, errors = loader.communicate(timeout=120)
-            assert loader.returncode == 0, errors[-3000:]
-        counts = row_counts(url, "with")
-        assert len(counts) == STREAMS
-        assert sum(counts.values()) > 1000
-        assert row_counts(url, "without") == counts
-        with psycopg.connect(url) as connection:
-            assert {table: found for table in counts if (found := differences(connection, table))} == {}
-            assert connection.execute("SELECT name, employee_ids FROM without.teams").fetchall() == [
-                ("a\ufffdb", ["\ufffd"])
-            ]

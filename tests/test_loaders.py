@@ -17,7 +17,6 @@ import yaml
 
 from scripts.meltano import PROJECT
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.support.postgres import passing_postgres
 from tests.support.tap import TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -85,23 +84,22 @@ def load(loader: str, folder: Path, loaded: Loaded, **settings: Any) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_postgres(loaded: Loaded, tmp_path: Path) -> None:
-    with passing_postgres() as url:
-        address = url.replace("postgresql://", "postgresql+psycopg://")
-        load("target-postgres", tmp_path, loaded, sqlalchemy_url=address)
-        with psycopg.connect(url) as connection:
+def test_postgres(loaded: Loaded, tmp_path: Path, database: str) -> None:
+    address = database.replace("postgresql://", "postgresql+psycopg://")
+    load("target-postgres", tmp_path, loaded, sqlalchemy_url=address)
+    with psycopg.connect(database) as connection:
 
-            def rows(query: str, *values: str) -> list[tuple[Any, ...]]:
-                return connection.execute(query.encode(), values).fetchall()
+        def rows(query: str, *values: str) -> list[tuple[Any, ...]]:
+            return connection.execute(query.encode(), values).fetchall()
 
-            assert rows("SELECT first_name FROM factorialhr.employees WHERE id = %s", loaded.changed) == [("Ångström",)]
-            assert rows("SELECT count(*) FROM factorialhr.employees") == [(4,)]
-            assert rows("SELECT id FROM factorialhr.teams WHERE _sdc_deleted_at IS NOT NULL") == [(loaded.gone,)]
-            assert rows(f"SELECT count(*) FROM factorialhr.{KEYLESS}") == [(2 * loaded.keyless,)]
-            assert rows("SELECT city FROM factorialhr.employees WHERE id = %s", loaded.empty) == [("",)]
-            assert rows(
-                "SELECT pg_typeof(birthday_on)::text, pg_typeof(updated_at)::text FROM factorialhr.employees LIMIT 1"
-            ) == [("date", "timestamp without time zone")]
+        assert rows("SELECT first_name FROM factorialhr.employees WHERE id = %s", loaded.changed) == [("Ångström",)]
+        assert rows("SELECT count(*) FROM factorialhr.employees") == [(4,)]
+        assert rows("SELECT id FROM factorialhr.teams WHERE _sdc_deleted_at IS NOT NULL") == [(loaded.gone,)]
+        assert rows(f"SELECT count(*) FROM factorialhr.{KEYLESS}") == [(2 * loaded.keyless,)]
+        assert rows("SELECT city FROM factorialhr.employees WHERE id = %s", loaded.empty) == [("",)]
+        assert rows(
+            "SELECT pg_typeof(birthday_on)::text, pg_typeof(updated_at)::text FROM factorialhr.employees LIMIT 1"
+        ) == [("date", "timestamp without time zone")]
 
 
 def test_duckdb(loaded: Loaded, tmp_path: Path) -> None:

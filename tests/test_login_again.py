@@ -17,7 +17,6 @@ import pytest
 
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support.login import Login, last_line
-from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,23 +141,22 @@ def test_what_is_no_session_of_this_server_lends_nothing(again: Login, values: d
     assert again.file.read_bytes() == before
 
 
-def test_the_session_in_a_database_lends_its_client_as_well(login: Login) -> None:
-    with passing_postgres() as url:
-        whole = {name: value for name, value in login.config.items() if name != "token_file"} | {"token_database": url}
-        place = {"base_url": login.sandbox.base_url, "token_database": url}
-        for named in ({"token_name": "ours"}, {}):
-            login.config = whole | named
-            assert login.here()[0] == 0
-            login.config = place | (named or {"client_id": whole["client_id"]})
-            code, said = login.here()
-            assert code == 1
-            assert "There is a session already" in said
-            code, said = login.here("--replace")
-            assert code == 0, said
-        login.config = place
+def test_the_session_in_a_database_lends_its_client_as_well(login: Login, database: str) -> None:
+    whole = {name: value for name, value in login.config.items() if name != "token_file"} | {"token_database": database}
+    place = {"base_url": login.sandbox.base_url, "token_database": database}
+    for named in ({"token_name": "ours"}, {}):
+        login.config = whole | named
+        assert login.here()[0] == 0
+        login.config = place | (named or {"client_id": whole["client_id"]})
         code, said = login.here()
         assert code == 1
-        assert "client_id and client_secret are not set" in said
+        assert "There is a session already" in said
+        code, said = login.here("--replace")
+        assert code == 0, said
+    login.config = place
+    code, said = login.here()
+    assert code == 1
+    assert "client_id and client_secret are not set" in said
 
 
 # --- what is asked, and what is told where nobody can be asked

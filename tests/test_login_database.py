@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from tap_factorialhr.commands.login import command
 from tap_factorialhr.sandbox import Company, Sandbox
 from tests.support import browser
-from tests.support.postgres import passing_postgres
 
 if TYPE_CHECKING:
     from tests.support.tap import TapRunner
@@ -19,16 +18,13 @@ if TYPE_CHECKING:
 BROWSER = f"{sys.executable} -P {browser.__file__} %s"
 
 
-def test_a_login_makes_a_session_in_the_database_that_runs_go_on_with(tap: TapRunner) -> None:
-    with (
-        passing_postgres() as url,
-        Sandbox(Company(3)) as sandbox,
-    ):
+def test_a_login_makes_a_session_in_the_database_that_runs_go_on_with(tap: TapRunner, database: str) -> None:
+    with Sandbox(Company(3)) as sandbox:
         config = {
             "base_url": sandbox.base_url,
             "client_id": sandbox.oauth.client_id,
             "client_secret": sandbox.oauth.client_secret,
-            "token_database": url,
+            "token_database": database,
         }
         file = tap.file("login.json", json.dumps(config))
         options = [f"--config={file}", "--redirect-uri=http://127.0.0.1/callback", "--wait=50"]
@@ -36,7 +32,7 @@ def test_a_login_makes_a_session_in_the_database_that_runs_go_on_with(tap: TapRu
         assert done.exit_code == 0, done.output
         assert "token_database as it is" in done.output
         assert "client_id has to stay" in done.output
-        assert url not in done.output
+        assert database not in done.output
         sandbox.oauth.expire_access_tokens()
         run = tap(config, catalog=tap.catalog("teams"))
         assert run.code == 0, run.stderr

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -24,7 +25,6 @@ from tap_factorialhr.oauth_session import digest
 from tests.support.authentication import AT_ONCE, CLIENT, LOGIN, failure, make, read
 from tests.support.descriptors import no_descriptors_left
 from tests.support.oauth_server import Fault, OAuthServer, serving
-from tests.support.postgres import passing_postgres
 from tests.support.processes import read_for_a_while
 
 if TYPE_CHECKING:
@@ -35,23 +35,6 @@ if TYPE_CHECKING:
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.support.processes"])
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with passing_postgres() as url:
-        yield url
-
-
-@pytest.fixture
-def database(postgres: str) -> Iterator[str]:
-    """The URL of a database of its own, which is empty."""
-    name = f"test_{time.monotonic_ns()}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield postgres.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -187,6 +170,22 @@ class TestAsTheFile:
 
 
 class TestManyProcesses:
+    def test_machines_that_start_together_make_the_table_once(self, database: str) -> None:
+        start = threading.Barrier(12)
+
+        def first_run() -> None:
+            place = token_database.TokenDatabase(database, row="ours", token_name="ours", lock_seconds=30)
+            start.wait()
+            with place.exclusive():
+                place.write(b"{}")
+
+        with ThreadPoolExecutor(start.parties) as machines:
+            for _ in range(8):
+                for run in [machines.submit(first_run) for _ in range(start.parties)]:
+                    run.result()
+                with psycopg.connect(database) as connection:
+                    connection.execute("DROP TABLE factorialhr_sessions")
+
     def test_a_dozen_machines_renew_once_between_them(self, tmp_path: Path, database: str, figure: Figure) -> None:
         results = CONTEXT.SimpleQueue()
         with serving(lifetime=2) as server:

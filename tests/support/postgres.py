@@ -1,7 +1,8 @@
-"""A PostgreSQL for as long as a test needs it."""
+"""A PostgreSQL for as long as tests need it."""
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def passing_postgres() -> Iterator[str]:
-    """Serve an empty database that is gone afterwards, and need not outlive the machine; its URL."""
+    """Serve a PostgreSQL that is gone afterwards, and need not outlive the machine; the URL of its `postgres`."""
     # Beside pytest's own directories, which nobody else may pass through.
     with (
         TemporaryDirectory(ignore_cleanup_errors=True) as folder,
@@ -28,3 +29,14 @@ def passing_postgres() -> Iterator[str]:
                 connection.execute(f"ALTER SYSTEM SET {setting} = off".encode())
             connection.execute("SELECT pg_reload_conf()")
         yield url
+
+
+@contextmanager
+def empty_database(postgres: str) -> Iterator[str]:
+    """The URL of an empty database in a PostgreSQL, which is dropped afterwards."""
+    name = f"test_{time.monotonic_ns()}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield postgres.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
