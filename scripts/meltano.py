@@ -27,6 +27,7 @@ class MeltanoProject:
     Attributes:
         folder: Where the project is.
         settings: Environment variables of every command.
+        logs: Below it, Meltano keeps a log of each run; by itself it would do so in the reader's home.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str], environment: Mapping[str, str] | None = None) -> None:
@@ -48,6 +49,7 @@ class MeltanoProject:
             raise NotInstalledError("Meltano and its plugins are not installed here: make install")
         self._meltano = meltano
         inner = folder / ".meltano"
+        self.logs = inner / "logs"
         inner.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / "meltano.yml", folder)
         for kind in ("extractors", "loaders"):
@@ -58,7 +60,8 @@ class MeltanoProject:
     def __call__(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
         """Run one command; options are those of ``subprocess.run``."""
         environment = {name: value for name, value in self._environment.items() if not name.startswith(OWN)}
-        environment |= {"MELTANO_AUTO_INSTALL": "false", "NO_COLOR": "1", **self.settings}
+        environment |= {"MELTANO_AUTO_INSTALL": "false", "NO_COLOR": "1", "XDG_STATE_HOME": str(self.logs)}
+        environment |= self.settings
         return subprocess.run(
             [self._meltano, "--log-format=plain", *arguments],
             cwd=self.folder,

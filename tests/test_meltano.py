@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from psycopg import sql
 
 from scripts.meltano import MeltanoProject
 from tap_factorialhr.sandbox import Company, Sandbox
-from tests.support.postgres import passing_postgres
+from tests.support.postgres import empty_database
 from tests.support.tap import config_for
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("meltano")
     with (
         Sandbox(Company(employees=12, untidy=True)) as sandbox,
-        passing_postgres() as url,
+        empty_database(postgres) as url,
     ):
         config = config_for(sandbox, emit_activate_version_messages=True)
         settings = {
@@ -74,6 +75,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world = World(sandbox, url, MeltanoProject(folder / "project", settings))
         world.run("run", "tap-factorialhr", "target-postgres")
         yield world
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Meltano cannot be told where to keep its logs")
+def test_no_log_is_left_in_the_home_of_whoever_runs_this(world: World) -> None:
+    assert list(world.meltano.logs.glob("meltano/log/elt/*/*/elt.log"))
 
 
 def expected_type(schema: dict[str, Any], name: str) -> str:
