@@ -83,6 +83,14 @@ class SessionDocument:
         """Whether a refresh token has come in the settings before."""
         return refresh_token_digest == self.made_from or refresh_token_digest in self.seen
 
+    def is_no_newer_than(self, other: SessionDocument) -> bool:
+        """Whether this is the other one, or one that the same login had before, as a copy that lags behind holds it."""
+        mine, others = self.session, other.session
+        if mine.refresh_token == others.refresh_token:
+            return True
+        is_older = bool(mine.created_at and others.created_at and mine.created_at < others.created_at)
+        return is_older and (mine.client_id, self.made_from) == (others.client_id, other.made_from)
+
     def noting(self, refresh_token_digest: str) -> SessionDocument:
         """The same, with a refresh token of the settings that is of no use any more."""
         if self.knows(refresh_token_digest):

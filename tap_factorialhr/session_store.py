@@ -28,7 +28,8 @@ KEEP_TRYING_SECONDS = 60.0
 """How long to try to keep new tokens in a place that has gone away."""
 NOTHING_USED_UP = "No token was used up"
 _FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 1.0
+"""Less than a run has after a signal, so that the place is tried once more before its end."""
 
 
 class SessionStore(Protocol):
@@ -254,7 +255,7 @@ class SharedStore:
     def _write_later(self, session: OAuthSession, error: PlaceLostError) -> None:
         """Wait for the place to come back, since the tokens that were kept there before are used up by now."""
         logger.warning("%s; trying again for %.0f seconds", error, KEEP_TRYING_SECONDS)
-        before = self._kept_token
+        before = self._document
         deadline = time.monotonic() + KEEP_TRYING_SECONDS
         pause = _FIRST_PAUSE_SECONDS
         while time.monotonic() < deadline:
@@ -262,16 +263,12 @@ class SharedStore:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             with contextlib.suppress(SessionError), self.exclusive():
                 self.load()
-                if self._kept_token == before:
+                if self._document is None or (before and self._document.is_no_newer_than(before)):
                     self._write(self._with(session))
-                elif self._kept_token != session.refresh_token:
+                elif self._document.session.refresh_token != session.refresh_token:
                     logger.warning("%s is that of another login by now, and stays", self._place.name)
                 return
         raise error
-
-    @property
-    def _kept_token(self) -> str | None:
-        return self.kept.refresh_token if self.kept else None
 
     def _write(self, document: SessionDocument) -> None:
         self._place.write(document.to_json())

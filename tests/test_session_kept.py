@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import stat
@@ -324,13 +325,37 @@ class TestAPlaceThatIsLost:
         self, waits: Waits, caplog: pytest.LogCaptureFixture
     ) -> None:
         shelf, other = Shelf(), Shelf()
-        self.store(other, lost=0).save(renewed(7))
+        SharedStore(other, base_url="https://api.example/", settings=renewed(7)).open()
         store = self.store(shelf, lost=1)
         shelf.meanwhile = lambda: vars(shelf).update(content=other.content)
         store.save(renewed(1))
         assert shelf.kept() == "refresh-7"
         assert len(waits.slept) == 1
         assert caplog.messages[1:] == ["the shelf is that of another login by now, and stays"]
+
+    def test_that_has_lost_what_was_kept_gets_what_has_been_renewed(
+        self, waits: Waits, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shelf = Shelf()
+        store = self.store(shelf, lost=1)
+        shelf.meanwhile = lambda: vars(shelf).update(content=None)
+        store.save(renewed(1))
+        assert shelf.kept() == "refresh-1"
+        assert len(caplog.messages) == len(waits.slept) == 1
+
+    def test_that_has_gone_back_in_time_gets_what_has_been_renewed(
+        self, waits: Waits, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As a standby that had not caught up, and took the place of a database that is gone."""
+        shelf = Shelf()
+        store = self.store(shelf, lost=0)
+        long_ago = shelf.content
+        store.save(dataclasses.replace(renewed(1), created_at=datetime.now(UTC)))
+        store.load()
+        shelf.lost, shelf.meanwhile = 1, lambda: vars(shelf).update(content=long_ago)
+        store.save(renewed(2))
+        assert shelf.kept() == "refresh-2"
+        assert len(caplog.messages) == len(waits.slept) == 1
 
     def test_may_hold_what_was_written_already(self, waits: Waits, caplog: pytest.LogCaptureFixture) -> None:
         shelf, other = Shelf(), Shelf()
