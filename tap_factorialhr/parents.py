@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tap_factorialhr.client import LargeError, RejectedError, RetriableError, UnavailableError
@@ -45,6 +46,7 @@ class ParentKeys:
         self._known: dict[_At, dict[str, str | None]] = {}
         self._begun: dict[_At, PartitionWalk] = {}
         self._left_out: dict[_At, LeftOut] = {}
+        self._without_key: Counter[_At] = Counter()
         self._short: dict[_At, tuple[str, RowCount]] = {}
 
     def __call__(self, parents: Parents) -> Mapping[str, str | None]:
@@ -69,7 +71,7 @@ class ParentKeys:
                 raise ParentError(error, is_news=True) from None
             finally:
                 del self._begun[at]
-            self._left_out[at] = walk.left_out
+            self._left_out[at] = walk.left_out + self._keyless(parents)
             if walk.short.is_short:
                 self._short[at] = walk.stream, walk.short
         return self._known[at]
@@ -102,10 +104,17 @@ class ParentKeys:
         for _, page, _ in walk:
             self._note_rows(parents.resource, len(page.rows))
             for row in page.rows:
-                if (key := row.get(parents.key)) is not None:
-                    name = row.get(label) if label else None
+                key, name = row.get(parents.key), row.get(label) if label else None
+                if key is None:  # As a field is that these credentials may not see (API notes, "Values").
+                    self._without_key[_at(parents)] += 1
+                else:
                     found[str(key)] = name if isinstance(name, str) else None
         return found
+
+    def _keyless(self, parents: Parents) -> LeftOut:
+        """The parents whose children cannot be asked for."""
+        count = self._without_key[_at(parents)]
+        return LeftOut(refused=Counter({f"a parent whose {parents.key} is null": count} if count else {}))
 
 
 def _at(parents: Parents) -> _At:

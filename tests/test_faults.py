@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -189,6 +190,23 @@ def test_a_parent_that_is_gone_does_not_hide_the_children_of_others(tap: TapRunn
         run = tap(config, catalog=catalog)
         assert run.code == 1
         assert "skipped: tasks_task_files (HTTP 403)" in run.stderr
+
+
+def test_the_children_of_a_parent_without_its_key_stay_in_their_table(tap: TapRunner) -> None:
+    with Sandbox(Company(employees=20)) as sandbox:
+        tasks = sandbox.company.rows("tasks/tasks")
+        hidden = tasks[1]["id"]
+        children = sandbox.company.rows("tasks/task_files")
+        sandbox.answer = lambda record: Answer(200, rows) if record.resource == "tasks/tasks" else None
+        rows = json.dumps({"data": [{**row, "id": None} if row["id"] == hidden else row for row in tasks]}).encode()
+        run = tap(
+            config_for(sandbox, emit_activate_version_messages=True), catalog=tap.catalog("tasks_task_files", "teams")
+        )
+        assert run.code == 0, run.stderr
+        expected = {str(row["id"]) for row in children if row["task_id"] != hidden}
+        assert {record["id"] for record in run.records["tasks_task_files"]} == expected
+        assert "tasks_task_files: without a part of its rows (1 times a parent whose id is null)" in run.stderr
+        assert [message["stream"] for message in run.of_type("ACTIVATE_VERSION")] == ["teams"]
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 422])
