@@ -44,7 +44,7 @@ class RowCount:
     Attributes:
         rows: Those that came, but for those of pages that had to be read again.
         total: Those that the server counts, 0 where that is not known.
-        repeated: Those of the rows that had come before, on another page.
+        repeated: Those of the rows that had come before.
     """
 
     rows: int = 0
@@ -179,7 +179,7 @@ def _is_doubtful(meta: PaginationMeta, size: int, places: int | None, total: int
 
 
 class _Met:
-    """Counts rows once, on however many pages they come.
+    """Counts rows once, however often they come.
 
     That a server sorts by key is said of the API, and not seen. As long as it does, the keys are kept as numbers alone,
     eight bytes for each.
@@ -193,7 +193,7 @@ class _Met:
 
     def add(self, keys: list[Key], rows: int) -> None:
         """Take the rows of the next page, and their keys as far as they have one."""
-        self._others += rows - len(set(keys))
+        self._others += rows - len(keys)
         if self._keys is None:
             if (numbers := self._following(keys)) is not None:
                 self._ordered.extend(numbers)

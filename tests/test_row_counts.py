@@ -51,6 +51,16 @@ def test_rows_that_the_server_counts_and_does_not_give_are_told(
 
 
 @BOTH
+@pytest.mark.parametrize("size", [10, 3])
+def test_a_row_that_comes_twice_does_not_stand_for_one_that_does_not_come(size: int, by_number: bool) -> None:
+    def twice(answer: dict[str, Any], _: Asked) -> None:
+        answer["data"] = [{"id": "2"} if row["id"] == "3" else row for row in answer["data"]]
+
+    count = counted(Shelf([1, 2, 3, 4, 5], limit=size, twist=twice), by_number=by_number)
+    assert (count.rows, count.distinct, count.total, count.is_short) == (5, 4, 5, True)
+
+
+@BOTH
 def test_a_row_that_is_added_does_not_make_up_for_one_that_is_not_given(by_number: bool) -> None:
     """A target would be told to drop that one, if it had come before."""
 
