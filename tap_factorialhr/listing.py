@@ -149,7 +149,9 @@ class Listing:
             return Promise.MORE
         own = self.total_of(meta)
         if is_first and own is not None and own > max(size, meta.limit or 0):
-            return Promise.MORE
+            # Where a page with room for more says that it is the last one, the others may be hidden.
+            is_last = meta.has_next_page is False and meta.limit is None and 0 < size < self.page_size
+            return Promise.UNSAID if is_last else Promise.MORE
         if is_first and own and not size:
             raise PaginationError("the server tells of rows and gives none")
         # Asking once more costs a request, taking it for the last page could cost rows.

@@ -155,17 +155,17 @@ def _by_cursor(
         page = yield listing.after(cursor)
         before, promise = promise, listing.promise(page, is_first=cursor is None, places=places, total=total)
         total = total if page.meta.total is None else page.meta.total
-        if last is None and promise is Promise.NONE:
+        trace = Trace.of(page, listing.key)
+        is_same = trace.meta.end_cursor == cursor  # Rows without a key may be alike on another page.
+        is_end = before is Promise.UNSAID and is_same and not listing.is_full(trace, rows)
+        if last is None and promise is Promise.NONE and not (is_end and hash(tuple(trace.keys)) in pages):
             if before is Promise.MORE:
                 check_rest(page, rows)
             yield page
             return
-        trace = Trace.of(page, listing.key)
         if last is not None and not trace.size and before is Promise.MORE:
             empty += 1
             check_promise(trace, last, rows, rows + empty * (trace.meta.limit or 0))
-        is_same = trace.meta.end_cursor == cursor  # Rows without a key may be alike on another page.
-        is_end = before is Promise.UNSAID and is_same and not listing.is_full(trace, rows)
         if trace.keys and _comes_again(listing, trace, pages, is_end=is_end):
             yield page.without_first(trace.size)  # So that the end is seen.
             return

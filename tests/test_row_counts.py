@@ -51,6 +51,22 @@ def test_rows_that_the_server_counts_and_does_not_give_are_told(
 
 
 @BOTH
+@pytest.mark.parametrize("key", ["id", None])
+@pytest.mark.parametrize("ignores", [frozenset[str](), frozenset({"after_id", "page"})])
+@pytest.mark.parametrize("meta", [{"limit": None}, {}, {"limit": None, "end_cursor": None}, {"end_cursor": None}])
+def test_a_row_that_is_hidden_of_all_that_are_in_one_answer_is_told(
+    meta: dict[str, Any], ignores: frozenset[str], key: str | None, by_number: bool
+) -> None:
+    def hide(answer: dict[str, Any], _: Asked) -> None:
+        answer["data"] = [row for row in answer["data"] if row["id"] != "3"]
+        answer["meta"] = {name: value for name, value in (answer["meta"] | meta).items() if name != "limit"} | meta
+
+    shelf = Shelf([1, 2, 3, 4], limit=10, twist=hide, ignores=ignores)
+    count = counted(shelf, by_number=by_number, key=key)
+    assert (count.rows, count.distinct, count.total) == (3, 3, 4)
+
+
+@BOTH
 @pytest.mark.parametrize("size", [10, 3])
 def test_a_row_that_comes_twice_does_not_stand_for_one_that_does_not_come(size: int, by_number: bool) -> None:
     def twice(answer: dict[str, Any], _: Asked) -> None:
