@@ -109,11 +109,11 @@ def read(listing: Listing, *, by_number: bool) -> Reading:
         else:
             if had_rows and not tally.rows:
                 raise PaginationError("the server gave rows, and then told of none")
-            is_doubtful = tally.is_silent and not tally.rows and not listing.filtered
+            is_doubtful = tally.is_silent and not tally.rows and not listing.is_one_of_many
             if was_doubtful or not is_doubtful:
                 return tally.count
-            # An empty list of all rows that says nothing else looks as the body of a 401 does, and lets the table be
-            # emptied: it is asked for once more (API notes, "The envelope").
+            # An empty list that says nothing else looks as the body of a 401 does, and lets the table be emptied, or
+            # a bookmark pass the rows: it is asked for once more (API notes, "The envelope").
             was_doubtful, flow = True, _by_number(listing) if by_number else _by_cursor(listing)
         yield Prefetch()
     raise AssertionError  # The loop has no end of its own.

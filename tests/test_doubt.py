@@ -421,6 +421,24 @@ def test_in_the_way_it_was_asked_for() -> None:
     assert read_shelf(shelf, by_number=True) == ROWS
 
 
+def test_nor_does_a_bookmark_pass_rows_that_one_such_answer_hides(tap: TapRunner) -> None:
+    """Asked for from the start date on, which is no part that others make whole."""
+    asked: list[RequestRecord] = []
+
+    def silent_at_first(record: RequestRecord) -> Answer | None:
+        if record.resource != "employees/employees":
+            return None
+        asked.append(record)
+        return None if asked[1:] else Answer(body=b'{"errors": null}')
+
+    with Sandbox(Company(employees=5)) as sandbox:
+        sandbox.answer = silent_at_first
+        run = tap(config_for(sandbox, start_date="2015-01-01"), catalog=tap.catalog("employees", "locations"))
+    assert run.code == 0, run.stderr
+    assert "updated_at_gteq" in dict(asked[0].params)
+    assert len(run.records["employees"]) == 5
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_stream_that_is_refused_by_then_is_skipped(tap: TapRunner, status: int) -> None:
     """Not one row of it has come."""
@@ -458,11 +476,11 @@ def test_but_not_where_rows_were_promised_before(tap: TapRunner, status: int) ->
 
 
 @BOTH
-@pytest.mark.parametrize(("filtered", "requests"), [(False, 2), (True, 1)])
-def test_and_believed_then(filtered: bool, requests: int, by_number: bool) -> None:
-    """Of a part of all rows at once, since nothing is dropped for it, and there can be thousands of parts."""
+@pytest.mark.parametrize(("is_one_of_many", "requests"), [(False, 2), (True, 1)])
+def test_and_believed_then(is_one_of_many: bool, requests: int, by_number: bool) -> None:
+    """Of one of the parts of a resource at once: there can be thousands of them, and many may have no rows."""
     shelf = Shelf([], twist=in_silence(*range(9)))
-    assert read_shelf(shelf, by_number=by_number, filtered=filtered) == []
+    assert read_shelf(shelf, by_number=by_number, filtered=is_one_of_many, is_one_of_many=is_one_of_many) == []
     assert len(shelf.asked) == requests
 
 
