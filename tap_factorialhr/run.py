@@ -281,8 +281,9 @@ class Run:
         self.progress.start(len(order))
         if late := [stream.name for stream in order if stream.older_is_not_read]:
             logger.warning(
-                "start_date is earlier than in the first run of %s%s: their older rows are not read; run with "
+                "start_date is %s in the first run of %s%s: their older rows are not read; run with "
                 "--full-refresh, or without their bookmarks, to have them",
+                "earlier than" if self.sync.start else "not set any more, as it was",
                 ", ".join(late[:3]),
                 f" and {len(late) - 3} more" if late[3:] else "",
             )

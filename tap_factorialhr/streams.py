@@ -188,9 +188,10 @@ class FactorialStream(Stream):
 
     @property
     def older_is_not_read(self) -> bool:
-        """Whether ``start_date`` asks for older rows than those that are read, since the first run began later."""
-        start, first_day = self._run.sync.start, self._first_day
-        return start is not None and first_day is not None and start < first_day and not self._is_refreshed
+        """Whether the settings ask for older rows than those that are read, since the first run began later."""
+        sync, first_day = self._run.sync, self._first_day
+        wanted = sync.start or (sync.today - DEFAULT_HISTORY if self.resource.windows else date.min)
+        return first_day is not None and wanted < first_day and not self._is_refreshed
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401 (the SDK's)
         """Log what the SDK says of the stream, but for its line about an error, which is told once, at the end."""

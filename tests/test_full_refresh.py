@@ -321,7 +321,7 @@ def one_more(company: Sandbox) -> Answer:
 
 
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
-def test_a_start_date_that_was_moved_back_is_told_once(tap: TapRunner, company: Sandbox, stream: str) -> None:
+def test_a_start_date_that_was_moved_back_or_taken_away_is_told_once(tap: TapRunner, company: Sandbox, stream: str) -> None:
     config = config_for(company, start_date="2026-01-01", window_days=400)
     catalog = tap.catalog(stream, "teams")
     state = tap(config, catalog=catalog).state
@@ -329,6 +329,9 @@ def test_a_start_date_that_was_moved_back_is_told_once(tap: TapRunner, company: 
     told = tap({**config, "start_date": "2025-01-01"}, catalog=catalog, state=state).stderr
     assert told.count(f"start_date is earlier than in the first run of {stream}: their older rows are not read") == 1
     assert "older rows" not in tap({**config, "start_date": "2026-05-01"}, catalog=catalog, state=state).stderr
+    del config["start_date"]
+    told = tap(config, catalog=catalog, state=state).stderr
+    assert f"start_date is not set any more, as it was in the first run of {stream}: their older rows are not" in told
 
 
 # What is no proof
