@@ -61,8 +61,11 @@ class Bookmark:
         )
 
     def write(self, mark: MutableMapping[str, Any], replication_key: str | None) -> None:
-        """Put it into the stream's part of the state, in place of what was there of it."""
-        found = {
+        """Put it into the stream's part of the state, in place of what was there of it.
+
+        What there is none of is null, and not left out: Meltano merges a state into the one that it has.
+        """
+        mark |= {
             "replication_key": replication_key,
             "replication_key_value": self.value,
             "first_day": self.first_day.isoformat() if self.first_day else None,
@@ -70,11 +73,6 @@ class Bookmark:
             "whole_at": as_text(self.whole_at.astimezone(UTC)) if self.whole_at else None,
             "version": self.version,
         }
-        for name, value in found.items():
-            if value is None:
-                mark.pop(name, None)
-            else:
-                mark[name] = value
 
     def whole_from(self, first_day: date | None) -> date | None:
         """Where a whole read has to begin so that all rows that the table may have are among it.

@@ -11,7 +11,7 @@ import pytest
 from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
 from tap_factorialhr.tap import TapFactorialHR
-from tests.support.tap import TapRunner, config_for
+from tests.support.tap import TapRunner, config_for, set_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,7 +204,7 @@ def test_a_run_that_gets_empty_lists_alone_moves_no_bookmark(tap: TapRunner, com
     assert "not one row was read in this run" in empty.stderr
     assert not any(empty.state["bookmarks"].values())
     later = tap(config, catalog=catalog, state=everything.state)
-    assert later.state["bookmarks"] == everything.state["bookmarks"]
+    assert set_in(later.state) == set_in(everything.state)
     assert "not one row was read in this run" in later.stderr  # leaves are read whole each time
     company.answer = None
     mended = tap(config, catalog=catalog, state=empty.state)
@@ -247,7 +247,7 @@ def test_a_run_without_changes_is_no_news(tap: TapRunner, company: Sandbox) -> N
         row["updated_at"] = "2020-01-01T00:00:00.000Z"
     second = tap(config, catalog=catalog, state=first.state)
     assert not second.records
-    assert second.state["bookmarks"] == first.state["bookmarks"]
+    assert set_in(second.state) == set_in(first.state)
     assert "WARNING" not in second.stderr
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tap_factorialhr.bookmarks import Bookmark
 from tap_factorialhr.sandbox import Answer, Company, RequestRecord, Sandbox
-from tests.support.tap import Run, TapRunner, config_for
+from tests.support.tap import Run, TapRunner, config_for, set_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,7 @@ def test_a_whole_read_that_was_not_whole_activates_nothing_and_is_done_again(
     company.answer = lambda record: Answer(status) if record.get("contact_type") == "client" else None
     run = tap(config, catalog=catalog, state=state)
     assert run.of_type("ACTIVATE_VERSION") == []
-    assert run.state["bookmarks"][stream] == state["bookmarks"][stream]
+    assert set_in(run.state)[stream] == set_in(state)[stream]
     company.answer = None
     again = tap(config, catalog=catalog, state=run.state)
     assert len(again.of_type("ACTIVATE_VERSION")) == 1
@@ -212,7 +212,7 @@ def test_also_where_the_first_read_did_not_count_as_whole(tap: TapRunner, compan
     company.answer = lambda record: one_more(company) if record.resource == PATH else None
     first = tap({name: value for name, value in config.items() if value is not None}, catalog=catalog)
     assert "where the server counts" in first.stderr
-    assert "whole_at" not in first.state["bookmarks"]["employees"]
+    assert first.state["bookmarks"]["employees"]["whole_at"] is None
     company.answer = None
     company.clear()
     second = tap({**config, "start_date": "2025-01-01"}, catalog=catalog, state=first.state)
@@ -271,7 +271,7 @@ def test_also_where_full_refresh_days_came_later(tap: TapRunner, company: Sandbo
     whole = tap({**later, "full_refresh_days": 3}, catalog=catalog, state=due_again(without.state))
     assert {one.get("updated_at_gteq") for one in company.requests_for(PATH)} == {None}
     assert len(whole.of_type("ACTIVATE_VERSION")) == 1
-    assert "begun_from" not in whole.state["bookmarks"]["employees"]
+    assert whole.state["bookmarks"]["employees"]["begun_from"] is None
 
 
 def test_of_several_reads_that_failed_the_one_that_went_furthest_back_counts(tap: TapRunner, company: Sandbox) -> None:
@@ -320,8 +320,22 @@ def one_more(company: Sandbox) -> Answer:
     return Answer(body=json.dumps({"data": rows, "meta": meta}).encode())
 
 
+def test_what_a_run_no_longer_knows_is_not_left_of_the_state_before(tap: TapRunner, company: Sandbox) -> None:
+    """Meltano merges a state into the one that it has, also after a run that began without one."""
+    config = config_for(company, start_date="2026-01-01", full_refresh_days=3, emit_activate_version_messages=True)
+    catalog = tap.catalog("employees")
+    before = tap(config, catalog=catalog).state
+    del config["start_date"], config["full_refresh_days"]
+    after = tap(config, catalog=catalog).state
+    merged = {"bookmarks": {"employees": before["bookmarks"]["employees"] | after["bookmarks"]["employees"]}}
+    assert "first_day" in set_in(before)["employees"]
+    assert set_in(merged) == set_in(after)
+
+
 @pytest.mark.parametrize("stream", ["employees", "attendance_shifts"])
-def test_a_start_date_that_was_moved_back_or_taken_away_is_told_once(tap: TapRunner, company: Sandbox, stream: str) -> None:
+def test_a_start_date_that_was_moved_back_or_left_out_is_told_once(
+    tap: TapRunner, company: Sandbox, stream: str
+) -> None:
     config = config_for(company, start_date="2026-01-01", window_days=400)
     catalog = tap.catalog(stream, "teams")
     state = tap(config, catalog=catalog).state

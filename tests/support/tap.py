@@ -111,6 +111,12 @@ def _discovered() -> dict[str, bytes]:
     return {entry["tap_stream_id"]: msgspec.json.encode(entry) for entry in catalog["streams"]}
 
 
+def set_in(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The bookmarks of a state, without what is null in them."""
+    marks = state["bookmarks"].items()
+    return {stream: {name: value for name, value in mark.items() if value is not None} for stream, mark in marks}
+
+
 def config_for(sandbox: Sandbox, **settings: Any) -> dict[str, Any]:
     """The settings of a run that reads the whole of a simulated company."""
     return {
