@@ -160,6 +160,18 @@ def test_a_catalog_cannot_open_by_a_wider_type_what_is_dropped_inside() -> None:
     assert "city" not in json.dumps(privacy.output)
 
 
+@pytest.mark.parametrize("wide", [{}, {"type": ["object", "array", "null"]}, {"type": "array", "items": {}}])
+def test_nor_what_is_not_known_yet(wide: dict[str, Any]) -> None:
+    facts = {**dict.fromkeys(LEAVES, TEXT), "name": DROPPED}
+    catalog = {**SCHEMA, "properties": {**SCHEMA["properties"], "address": wide, "lines": wide}}
+    privacy = privacy_of(facts).under(catalog)
+    row = {"address": {"city": "Vic", "new": "unknown"}, "lines": [{"cents": 5, "new": "unknown"}]}
+    record = Shaper(privacy.source, privacy=privacy)(row)
+    assert record["address"]["city"] == "Vic"
+    assert record["lines"][0]["cents"] == 5
+    assert "unknown" not in json.dumps(record)
+
+
 def test_a_field_that_nobody_has_reviewed_is_treated_strictly() -> None:
     facts = {leaf: TEXT for leaf in LEAVES if leaf not in {"name", "active"}}
     assert "name" not in privacy_of(facts).output["properties"]

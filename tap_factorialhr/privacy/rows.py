@@ -208,8 +208,10 @@ class RowPrivacy:
     def _walk(self, given: JsonSchema, declared: JsonSchema | None, path: str, *, is_output: bool) -> JsonSchema:
         """A part of a schema as it is read by, or as records have it."""
         if declared is not None and _form(given) != _form(declared):
-            if path and self._touches(path):
-                given = declared  # A catalog must not open, by a wider type, what is dropped or hashed inside it.
+            # A catalog must not open, by a wider type, what is dropped or hashed inside, or what is yet unknown.
+            is_opened = _properties(declared) and not _properties(given)
+            if path and (is_opened or self._touches(path)):
+                given = declared
             else:
                 declared = None
         if properties := given.get("properties"):
