@@ -164,7 +164,8 @@ class SharedStore:
                 message = f"{self._place.absence}; there is no refresh_token to make it from"
                 raise ConfigError(f"{message}. {LOG_IN_AGAIN}")
             session = self._settings.dated()
-            self.save(session)
+            with self.room():
+                self.save(session)
             return session
 
     def exclusive(self) -> AbstractContextManager[None]:

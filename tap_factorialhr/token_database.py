@@ -40,6 +40,7 @@ _ANSWER_SECONDS = 30.0
 _CONNECTION = {
     "connect_timeout": "10",
     "application_name": "tap-factorialhr",
+    "client_encoding": "UTF8",
     # A database that has gone without a word is noticed.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -48,7 +49,13 @@ _CONNECTION = {
 }
 _KEEPALIVE = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 """The same, of this machine, for the database."""
+_UNLIMITED = """
+SELECT set_config(name, '0', true) FROM pg_settings
+WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"""
+"""Of a transaction that waits for the row, and holds it as long as a token request takes: its limits are ours."""
+_NOT_CHANGED = "no row was changed"
 _REASONS = (
+    (_NOT_CHANGED, "a policy or a trigger of the table keeps it as it is"),
     ("password", "the password was not accepted, or there is none"),
     ('column "', "the table there is another one than the tap makes"),
     ("does not exist", "there is no such database, role or schema"),
@@ -144,7 +151,10 @@ class TokenDatabase:
 
     def _connect(self) -> _Connection:
         # pgbouncer knows no prepared statements where it shares connections.
-        connection = _Connection(self._driver.connect(**self._parameters, prepare_threshold=None))
+        database = self._driver.connect(**self._parameters, prepare_threshold=None)
+        # With a snapshot of before, the row could not be locked once another process has written it.
+        database.isolation_level = self._driver.IsolationLevel.READ_COMMITTED
+        connection = _Connection(database)
         try:
             with connection.answering(_ANSWER_SECONDS) as database:
                 if database.execute("SELECT to_regclass(%s)", (TABLE,)).fetchone() == (None,):
@@ -169,6 +179,7 @@ class TokenDatabase:
     def _locked(self) -> str:
         milliseconds = str(max(int(self._lock_seconds * 1000), 1))
         with self._connected.answering(self._lock_seconds + _ANSWER_SECONDS) as database:
+            database.execute(_UNLIMITED)
             database.execute("SELECT set_config('lock_timeout', %s, true)", (milliseconds,))
             # So that the database lets go of the row where this machine has gone without a word.
             for name, value in _KEEPALIVE.items():
@@ -181,14 +192,18 @@ class TokenDatabase:
 
     def _try_to_write(self) -> None:
         with self._connected.answering(_ANSWER_SECONDS) as database, database.transaction():
-            database.execute(_UPDATE, (os.urandom(_ROOM // 2).hex(), self._row))
+            self._update(database, os.urandom(_ROOM // 2).hex())
             raise self._driver.Rollback
 
     def _write(self, content: str) -> None:
         with self._connected.answering(_ANSWER_SECONDS) as database:
-            database.execute(_UPDATE, (content, self._row))
+            self._update(database, content)
             database.commit()
         self._content = None
+
+    def _update(self, database: psycopg.Connection, content: str) -> None:
+        if database.execute(_UPDATE, (content, self._row)).rowcount != 1:
+            raise self._driver.DatabaseError(_NOT_CHANGED)
 
     @property
     def _connected(self) -> _Connection:
