@@ -155,6 +155,12 @@ class RefreshTokenAuthenticator(FactorialAuthenticator):
         if self._lock.acquire(timeout=max(seconds, 0.0)):
             self._failure = self._failure or "The run is over"
             self._lock.release()
+        else:
+            logger.warning(
+                "The session was being renewed, and that did not end in time: its new tokens may be lost. If the next "
+                "run is refused: %s",
+                LOG_IN_AGAIN,
+            )
 
     def _renew(self, rejected: requests.PreparedRequest) -> bool:
         with self._lock:

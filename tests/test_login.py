@@ -7,10 +7,12 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import requests
@@ -132,6 +134,21 @@ def test_an_address_can_be_pasted_and_has_to_be_of_this_login(login: Login, is_o
     code, said = login.judged(process.returncode, out + errors)
     assert (code, login.exchanges, login.file.exists()) == ((0, 1, True) if is_own else (1, 0, False)), said
     assert is_own or "does not belong to this login" in last_line(said)
+
+
+def test_a_browser_that_is_gone_has_brought_its_code(login: Login) -> None:
+    process = login.start(browser="'a quote that stays open %s")
+    asked = parse_qs(urlsplit(page_in(process)).query)
+    back = urlsplit(asked["redirect_uri"][0])
+    answer = urlencode({"code": login.sandbox.oauth.issue_code(back.geturl()), "state": asked["state"][0]})
+    for target in ("http://[x/callback?code=any", f"{back.path}?{answer}"):
+        with socket.create_connection((back.hostname or "", back.port or 0)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {back.netloc}\r\n\r\n".encode())
+            time.sleep(0.1)
+    out, errors = process.communicate(timeout=30)
+    code, said = login.judged(process.returncode, out + errors)
+    assert (code, login.exchanges) == (0, 1), said
 
 
 # --- what can go wrong

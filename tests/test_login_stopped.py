@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 import time
@@ -136,6 +137,21 @@ def test_while_the_session_is_written_no_signal_ends_it(login: Login, monkeypatc
     assert "one moment" in said
     assert "Once more" not in said
     assert login.sandbox.oauth.accepts(login.kept["access_token"])
+
+
+def test_one_whose_session_is_not_the_one_that_is_kept_says_so(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = SharedStore.save
+
+    def another_wins(store: SharedStore, session: OAuthSession) -> None:
+        save(store, dataclasses.replace(session, refresh_token="of-another"))
+
+    monkeypatch.setattr(SharedStore, "save", another_wins)
+    code, said = login.here()
+    assert code == 1
+    assert last_line(said).endswith(
+        "Another login has been stored meanwhile, and stays. The code is used up and its tokens are lost, so run login "
+        "again"
+    )
 
 
 def test_nobody_who_reads_the_end_is_told_that_the_session_is_kept(

@@ -468,7 +468,7 @@ class TestTheEndOfARun:
         assert failure(authenticator, server.url) == "The run is over"
         assert server.forms == []
 
-    def test_sees_one_that_is_under_way_to_its_end(self, server: OAuthServer) -> None:
+    def test_sees_one_that_is_under_way_to_its_end(self, server: OAuthServer, caplog: pytest.LogCaptureFixture) -> None:
         authenticator = make(LOGIN, server.url)
         server.faults = [Fault(200, b'{"access_token": "access-1", "refresh_token": "refresh-1"}', silence=0.2)]
         with ThreadPoolExecutor(1) as pool:
@@ -477,6 +477,7 @@ class TestTheEndOfARun:
                 time.sleep(0.005)
             authenticator.settle(0.01)  # Too short: it is left to itself.
             assert not sent.done()
+            assert "did not end in time: its new tokens may be lost" in caplog.messages[-1]
             authenticator.settle(10.0)
             assert sent.result(10).headers["Authorization"] == "Bearer access-1"
         assert failure(authenticator, server.url) == "The run is over"

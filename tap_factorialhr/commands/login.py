@@ -257,6 +257,7 @@ def _log_in(settings: Mapping[str, Any], options: Options, progress: Progress) -
                 try:
                     store.load()
                     store.save(new)
+                    _check_kept(store, new)
                 except SessionError as error:
                     raise SessionError(
                         f"{error}. The code is used up and its tokens are lost, so run login again"
@@ -280,6 +281,16 @@ def _room(store: SharedStore) -> Iterator[None]:
             yield
     except NoRoomError as error:
         raise SessionError(f"{error}. {NOTHING_USED_UP}") from None
+
+
+def _check_kept(store: SharedStore, new: OAuthSession) -> None:
+    """See that it is the new session that is kept.
+
+    Raises:
+        SessionError: Another one has been stored while the place was away.
+    """
+    if store.kept is None or store.kept.refresh_token != new.refresh_token:
+        raise SessionError("Another login has been stored meanwhile, and stays")
 
 
 def _store(settings: Mapping[str, Any]) -> SharedStore:
@@ -398,7 +409,7 @@ def _can_open_a_browser() -> bool:
 
 
 def _open(url: str) -> None:
-    with contextlib.suppress(webbrowser.Error, OSError):
+    with contextlib.suppress(webbrowser.Error, OSError, ValueError):  # The last of a BROWSER with an open quote.
         webbrowser.open(url)
 
 

@@ -62,15 +62,13 @@ class LoopbackListener:
         handler = type("Handler", (_Handler,), {"path_expected": self._parts.path or "/", "answers": self._answers})
         host = self._parts.hostname or ""
         try:
-            # A thread each: browsers open connections ahead of need and send nothing on them.
-            self._server = ThreadingHTTPServer((_HOSTS[host], self._parts.port or 0), handler)
+            self._server = _Server((_HOSTS[host], self._parts.port or 0), handler)
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {host}:{self._parts.port} ({error.strerror or type(error).__name__}), where the "
                 "code comes back: end the program that uses the port, or name another redirect URI of the OAuth "
                 "application with --redirect-uri, or paste the code with --paste"
             ) from None
-        self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
         return self
 
@@ -118,16 +116,31 @@ class LoopbackListener:
             raise SessionError(f"No answer came back within {seconds:.0f} seconds. Run login again") from None
 
 
+class _Server(ThreadingHTTPServer):
+    """A thread for each connection: browsers open some ahead of need and send nothing on them."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a connection that a browser gives up is no news."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     path_expected: str
     answers: queue.Queue[dict[str, str] | str]
 
     def do_GET(self) -> None:
-        asked = urlsplit(self.path)
-        answer = dict(parse_qsl(asked.query))
-        if asked.path != self.path_expected or not answer.keys() & {"code", "error"}:
+        path, _, query = self.path.partition("?")
+        answer = dict(parse_qsl(query.partition("#")[0]))
+        if path != self.path_expected or not answer.keys() & {"code", "error"}:
             self.send_error(404)
             return
+        try:
+            self._thank()
+        finally:
+            self.answers.put(answer)  # Also where the browser has gone by then.
+
+    def _thank(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(_PAGE)))
@@ -135,7 +148,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         self.end_headers()
         self.wfile.write(_PAGE)
-        self.answers.put(answer)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
         """Log nothing: the address holds the code."""
