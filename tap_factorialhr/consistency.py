@@ -108,6 +108,11 @@ class Trail:
         self.limit = first.meta.limit
         self.sure = Resume(first.meta.end_cursor, self._rows if first.meta.end_cursor else 0)
 
+    @property
+    def rows(self) -> int:
+        """How many rows have come."""
+        return self._rows
+
     def shifted(self, reason: str, *, is_promised: bool = True) -> ShiftedPagesError:
         """The error that makes the read go on by cursor from where it is sure."""
         return ShiftedPagesError(reason, self.sure, is_promised=is_promised)

@@ -205,9 +205,12 @@ def _check_alone(listing: Listing, first: Trace) -> Generator[Request, Page, Non
         PaginationError: There are other rows, or it is full and comes again: nobody knows what it would give next.
     """
     second = yield from _if_answered(listing.page(_SECOND))
+    is_full = listing.is_full(first, first.size)
+    if second is None and is_full:
+        raise PaginationError(_IN_DOUBT)
     if second is None or not len(second.rows):
         return
-    if listing.is_full(first, first.size) or Trace.of(second, listing.key).keys != first.keys:
+    if is_full or Trace.of(second, listing.key).keys != first.keys:
         raise PaginationError(_IN_DOUBT)
 
 
@@ -320,7 +323,7 @@ def _overlap_checked(listing: Listing, trail: Trail, chains: Chains) -> Flow:
             page = following
         total = trail.total if page.meta.total is None else page.meta.total
         is_last, is_again = page.meta.has_next_page is False, page.meta.end_cursor is None
-        if is_last and total is not None and trail.sure.rows < total <= chains.places(number, len(first.following)):
+        if is_last and total is not None and trail.rows < total <= chains.places(number, len(first.following)):
             latest = yield from _if_answered(listing.page(1))
             page = replace(page, meta=replace(page.meta, total=latest.meta.total if latest else total))
         yield page

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tap_factorialhr.client import RejectedError
+from tap_factorialhr.client import RejectedError, UnavailableError
 from tap_factorialhr.consistency import PaginationError
 from tests.support.shelf import Asked, Shelf, cursor, read_shelf
 
@@ -421,3 +421,21 @@ def test_a_cursor_that_grows_without_end_is_an_error() -> None:
     shelf = Shelf(one_to(30), twist=lambda answer, _: answer["meta"].update(end_cursor="x" * 5000))
     with pytest.raises(PaginationError, match="longer than"):
         read_shelf(shelf, by_number=False)
+
+
+@pytest.mark.parametrize(("rows", "is_error"), [(10, True), (9, False)])
+@pytest.mark.parametrize("by_number", [True, False])
+def test_a_full_page_without_a_word_on_others_is_not_all_because_the_second_is_refused(
+    rows: int, is_error: bool, by_number: bool
+) -> None:
+    def refuse(answer: dict[str, Any], asked: Asked) -> None:
+        if asked.get("page") == "2":
+            raise UnavailableError("HTTP 403")
+        answer["meta"] = {"limit": 10}
+
+    shelf = Shelf(list(range(1, rows + 1)), limit=10, twist=refuse)
+    if is_error:
+        with pytest.raises(PaginationError, match="leaves it in doubt"):
+            read_shelf(shelf, by_number=by_number)
+    else:
+        assert len(read_shelf(shelf, by_number=by_number)) == rows

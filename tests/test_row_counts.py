@@ -50,6 +50,21 @@ def test_rows_that_the_server_counts_and_does_not_give_are_told(
     assert (count.rows, count.total, count.is_short) == (57, 60, True)
 
 
+@pytest.mark.parametrize("seed", [None, 1])
+def test_a_row_that_is_added_at_the_end_is_none_that_did_not_come(seed: int | None) -> None:
+    """Where the last page, as it may, has no cursor."""
+    shelf = Shelf(list(range(1, 61)), limit=10)
+
+    def add(answer: dict[str, Any], _: Asked) -> None:
+        if answer["meta"]["has_next_page"] is False and shelf.ids[-1] == 60:
+            answer["meta"]["end_cursor"] = None
+            shelf.ids.append(61)
+
+    shelf.twist = add
+    count = counted(shelf, by_number=True, seed=seed, side_by_side=8)
+    assert (count.rows, count.is_short) == (60, False)
+
+
 @BOTH
 @pytest.mark.parametrize("key", ["id", None])
 @pytest.mark.parametrize("ignores", [frozenset[str](), frozenset({"after_id", "page"})])
