@@ -16,7 +16,7 @@ import dotenv
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_factorialhr import checks, environment, stdout, stream_maps, support
@@ -159,14 +159,18 @@ class TapFactorialHR(Tap):
         """
         privacy = {stream.name: stream.privacy for stream in self.own_streams}
         check_stream_maps(self.config.get("stream_maps") or {}, privacy)
+        # Those that are selected alone, where the SDK takes all: the others have no fields, not even their keys.
+        names = {stream.name for stream in self._selected}
+        selected = Catalog((name, entry) for name, entry in self.catalog.items() if name in names)
         try:
-            super().setup_mapper()
+            super(Tap, self).setup_mapper()
+            self.mapper.register_raw_streams_from_catalog(selected)
         except Exception as error:
             if clash := stream_maps.clash(error):
                 raise clash from None
             if not self.config.get("stream_maps"):
                 raise
-            raise stream_maps.mistake(error, self.config, self.catalog) from None
+            raise stream_maps.mistake(error, self.config, selected) from None
 
     @property
     def own_streams(self) -> list[FactorialStream]:

@@ -264,6 +264,17 @@ def test_booleans_of_the_environment(monkeypatch: pytest.MonkeyPatch, value: str
     assert main(["--config=ENV", "--discover"]) == 0
 
 
+def test_stream_maps_for_all_streams_are_for_those_that_are_selected(tap: TapRunner, company: Sandbox) -> None:
+    config = config_for(company)
+    catalog = json.loads(tap(config, "--discover").stdout)
+    for entry in catalog["streams"]:
+        for part in entry["metadata"]:  # as Meltano has it
+            part["metadata"]["selected"] = entry["tap_stream_id"] == "teams"
+    run = tap({**config, "stream_maps": {"*": {"added": "str(1)"}}}, catalog=catalog)
+    assert run.code == 0, run.stderr
+    assert {record["added"] for record in run.records["teams"]} == {"1"}
+
+
 @pytest.mark.parametrize(
     ("maps", "told"),
     [
