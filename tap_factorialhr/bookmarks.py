@@ -65,7 +65,7 @@ class Bookmark:
 
         What there is none of is null, and not left out: Meltano merges a state into the one that it has.
         """
-        mark |= {
+        found = {
             "replication_key": replication_key,
             "replication_key_value": self.value,
             "first_day": self.first_day.isoformat() if self.first_day else None,
@@ -73,6 +73,7 @@ class Bookmark:
             "whole_at": as_text(self.whole_at.astimezone(UTC)) if self.whole_at else None,
             "version": self.version,
         }
+        mark.update(found)
 
     def whole_from(self, first_day: date | None) -> date | None:
         """Where a whole read has to begin so that all rows that the table may have are among it.

@@ -197,8 +197,8 @@ def test_the_children_of_a_parent_without_its_key_stay_in_their_table(tap: TapRu
         tasks = sandbox.company.rows("tasks/tasks")
         hidden = tasks[1]["id"]
         children = sandbox.company.rows("tasks/task_files")
-        sandbox.answer = lambda record: Answer(200, rows) if record.resource == "tasks/tasks" else None
         rows = json.dumps({"data": [{**row, "id": None} if row["id"] == hidden else row for row in tasks]}).encode()
+        sandbox.answer = lambda record: Answer(200, rows) if record.resource == "tasks/tasks" else None
         run = tap(
             config_for(sandbox, emit_activate_version_messages=True), catalog=tap.catalog("tasks_task_files", "teams")
         )
