@@ -81,7 +81,7 @@ class AuthorizationRequest:
             ChallengeRefusedError: It is an error that may be for the PKCE challenge.
             SessionError: It is another error, or the answer to another request.
         """
-        if not hmac.compare_digest(answer.get("state", "").encode(), self.state.encode()):
+        if not hmac.compare_digest(answer.get("state", "").encode(errors="replace"), self.state.encode()):
             raise SessionError(
                 "The answer that came back does not belong to this login: its state is another one. Nothing was "
                 "exchanged. Run login again, and use the page that it opens"
@@ -90,7 +90,7 @@ class AuthorizationRequest:
             told = f"{error}, {_ERRORS[error]}" if error in _ERRORS else "an error that OAuth does not know"
             kind = ChallengeRefusedError if self.verifier and error == "invalid_request" else SessionError
             raise kind(f"Factorial gave no code: {told}")
-        if not (code := answer.get("code")):
+        if not (code := answer.get("code", "")) or not code.isascii():
             raise SessionError("The answer that came back holds no code. Run login again")
         return code
 
@@ -109,6 +109,6 @@ class AuthorizationRequest:
         answer = dict(parse_qsl(query))
         if answer.keys() & {"code", "error", "state"}:
             return self.code_of(answer)
-        if any(letter.isspace() or not letter.isprintable() for letter in text) or "://" in text:
+        if not text.isascii() or any(letter.isspace() or not letter.isprintable() for letter in text) or "://" in text:
             raise SessionError("What was pasted is neither a code nor an address with one. Run login again")
         return text

@@ -322,12 +322,14 @@ class TapFactorialHR(Tap):
             FactorialError: A stream failed, or not one could be read.
         """
         if value != CliTestOptionValue.All.value:
-            super().cb_test(ctx, param, value)
+            with stdout.told():
+                super().cb_test(ctx, param, value)
             return
         config = ctx.params.get("config")
         tap = cls.from_option(config)
         try:
-            tap.run_connection_test()
+            with stdout.told():
+                tap.run_connection_test()
             tap.conclude()
         finally:
             tap.end()

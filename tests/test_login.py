@@ -287,7 +287,10 @@ def test_help_fits_a_terminal_of_80_columns() -> None:
 # --- what is pasted
 
 
-@given(st.text())
+ANYTHING = st.text(st.characters())  # also bytes that are no text, as a terminal of another encoding gives them
+
+
+@given(ANYTHING | st.builds("?code={}&state={}".format, ANYTHING, ANYTHING))
 def test_whatever_is_pasted_is_a_code_or_an_error_of_one_line(pasted: str) -> None:
     request = AuthorizationRequest("https://api.example/oauth/authorize", "the-client", OUT_OF_BAND)
     try:
@@ -296,6 +299,7 @@ def test_whatever_is_pasted_is_a_code_or_an_error_of_one_line(pasted: str) -> No
         code, told = "", str(error)
     assert code in {"", pasted.strip().strip("\"'<>")}
     assert len((code or told).splitlines()) == 1
+    assert code.isascii()
 
 
 @pytest.mark.parametrize(

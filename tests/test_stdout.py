@@ -136,7 +136,10 @@ def test_lines_longer_than_any_piece_come_through_whole_and_not_one_by_one(
     assert len(pieces) <= most_pieces
 
 
-@pytest.mark.parametrize("arguments", [(), ("--discover",), ("--about",), ("--version",), ("--help",)])
+OPTIONS = ("--discover", "--about", "--version", "--help", "--test", "--test=schema")
+
+
+@pytest.mark.parametrize("arguments", [(), *((option,) for option in OPTIONS)])
 def test_a_full_disk_is_one_clear_line(tap: TapRunner, large: Sandbox, arguments: tuple[str, ...]) -> None:
     command = tap.command(config_for(large), *arguments, catalog=tap.catalog("teams"))
     with open("/dev/full", "wb") as full:  # noqa: PTH123
