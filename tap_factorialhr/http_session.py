@@ -8,9 +8,12 @@ import re
 import ssl
 import stat
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
+from requests.utils import select_proxy
 
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.watchdog import TunnelError, WatchedAdapter
@@ -52,7 +55,7 @@ class Session(requests.Session):
         ca_bundle: The file of the certificates to trust; `~` is the home directory.
 
     Raises:
-        ConfigError: The certificates cannot be used, wherever they are named.
+        ConfigError: The certificates cannot be used, wherever they are named, or the proxy of the environment.
     """
 
     def __init__(self, base_url: str, *, connections: int, ca_bundle: str | None = None) -> None:
@@ -67,6 +70,7 @@ class Session(requests.Session):
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         if base_url.lower().startswith("https://"):
             self.proxies = environment["proxies"]
+            _check_proxy(select_proxy(base_url, self.proxies))
         named = "ca_bundle" if ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
         # A shell leaves the `~` of a file of settings as it is.
         self.verify = os.path.expanduser(ca_bundle) if ca_bundle else environment["verify"]  # noqa: PTH111 (an unknown user's stays)
@@ -100,6 +104,22 @@ def refusal_of_proxy(error: requests.RequestException) -> tuple[str, str] | None
         f"the proxy does not let requests to base_url's host through (HTTP {status})",
         "check HTTPS_PROXY, name the host in NO_PROXY, or ask who runs the proxy",
     )
+
+
+def _check_proxy(address: str | None) -> None:
+    if address is None:
+        return
+    try:
+        # Without a scheme, requests takes it for an HTTP proxy.
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        is_usable = (
+            bool(parts.hostname) and parts.hostname.isprintable() and " " not in parts.netloc and parts.port != 0
+        )
+    except ValueError:
+        is_usable = False
+    has_socks = find_spec("socks") is not None
+    if not is_usable or not (parts.scheme in {"http", "https"} or (has_socks and parts.scheme.startswith("socks"))):
+        raise ConfigError("HTTPS_PROXY, or ALL_PROXY, is no address of an HTTP proxy; it looks like http://host:port")
 
 
 def _check_bundle(name: str, path: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tap_factorialhr import auth
 from tap_factorialhr.client import SlowError
-from tap_factorialhr.errors import FactorialError
+from tap_factorialhr.errors import ConfigError, FactorialError
 from tap_factorialhr.http_session import Session
 from tests.support.authentication import AT_ONCE, LOGIN, failure, make
 from tests.support.http import client_for, head, serving_bytes
@@ -80,6 +80,18 @@ def proxy(monkeypatch: pytest.MonkeyPatch, answer: Callable[[socket.socket], Non
 
 
 API = "https://api.example"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://u:SECRET@", "http://u:SECRET@[x", "u:SECRET@host:x", "gopher://SECRET@x", "http://SECRET@x:99999"],
+)
+def test_a_proxy_that_cannot_be_one_is_told_before_any_request(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    monkeypatch.setenv("NO_PROXY", "")
+    with pytest.raises(ConfigError, match=r"^HTTPS_PROXY, or ALL_PROXY, is no address of an HTTP proxy") as caught:
+        Session("https://api.example", connections=1)
+    assert "SECRET" not in repr(caught.value) + repr(caught.value.__context__)
 
 
 class TestProxy:
