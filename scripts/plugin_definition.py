@@ -172,11 +172,12 @@ def setting(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def kind(schema: Mapping[str, Any]) -> str:
-    """Meltano's word for the type of a setting."""
+    """Meltano's word for the type of a setting.
+
+    A date is a string: of its own kind for dates Meltano guesses what is meant, `2026` as today, say.
+    """
     if "enum" in schema:
         return "options"
-    if schema.get("format") == "date-time":
-        return "date_iso8601"
     found: str = next(name for name in schema["type"] if name != "null")
     return {"number": "integer"}.get(found, found)  # Meltano cannot hand over what it calls a decimal.
 

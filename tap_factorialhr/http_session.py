@@ -112,9 +112,7 @@ def _check_proxy(address: str | None) -> None:
     try:
         # Without a scheme, requests takes it for an HTTP proxy.
         parts = urlsplit(address if "://" in address else f"http://{address}")
-        is_usable = (
-            bool(parts.hostname) and parts.hostname.isprintable() and " " not in parts.netloc and parts.port != 0
-        )
+        is_usable = bool(parts.hostname) and parts.netloc.isprintable() and " " not in parts.netloc and parts.port != 0
     except ValueError:
         is_usable = False
     has_socks = find_spec("socks") is not None

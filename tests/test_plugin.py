@@ -89,8 +89,6 @@ def kind(schema: dict[str, Any]) -> str:
     """The kind that Meltano is to have for a setting."""
     if "enum" in schema:
         return "options"
-    if schema.get("format") == "date-time":
-        return "date_iso8601"
     found: str = next(name for name in schema["type"] if name != "null")
     return {"number": "integer"}.get(found, found)
 
