@@ -74,7 +74,8 @@ def load(loader: str, folder: Path, loaded: Loaded, **settings: Any) -> None:
     plugins = yaml.safe_load((PROJECT / "meltano.yml").read_text())["plugins"]["loaders"]
     (declared,) = (plugin["settings"] for plugin in plugins if plugin["name"] == loader)
     config = {setting["name"]: setting["value"] for setting in declared if "value" in setting} | settings
-    (path := folder / "config.json").write_text(json.dumps(config))
+    text = json.dumps(config).replace("$MELTANO_PROJECT_ROOT", str(folder))  # as Meltano does
+    (path := folder / "config.json").write_text(text)
     command = PROJECT / ".meltano/loaders" / loader / "venv/bin" / loader
     for messages in loaded.messages:
         with messages.open("rb") as lines:
