@@ -100,6 +100,11 @@ class Slice(ABC):
         """Whether one of its rows does not say what `complete` would have to give it."""
         return False
 
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether there may be thousands of the kind, of which many have no rows."""
+        return False
+
     def one_by_one(self) -> tuple[Slice, ...]:
         """Slices whose rows are never ambiguous."""
         return (self,)
@@ -238,6 +243,11 @@ class ChunkOfParents(Slice):
         if name is None or len(self.keys) == 1:
             return False
         return any(row.get(name) is None and self._parent_of(row) is None for row in rows)
+
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether there is one for each parent."""
+        return self.axis.chunk == 1
 
     def one_by_one(self) -> tuple[ChunkOfParents, ...]:
         """Each parent by itself."""

@@ -94,7 +94,7 @@ class Bookmark:
             first_day: The day, None where it is not limited.
         """
         if mark.get("replication_key") not in (None, replication_key):
-            mark.clear()
+            mark.update(dict.fromkeys(mark))  # Not left out, as in `write`.
         if self.value is None or self.first_day != first_day:
             # Of several that failed, the one that went furthest back.
             mark["begun_from"] = min(first_day or date.min, self.begun_from or date.max).isoformat()

@@ -10,10 +10,10 @@ import stat
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
-from requests.utils import select_proxy
+from requests.utils import prepend_scheme_if_needed, select_proxy
+from urllib3.util import Url, parse_url
 
 from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.watchdog import TunnelError, WatchedAdapter
@@ -110,13 +110,11 @@ def _check_proxy(address: str | None) -> None:
     if address is None:
         return
     try:
-        # Without a scheme, requests takes it for an HTTP proxy.
-        parts = urlsplit(address if "://" in address else f"http://{address}")
-        is_usable = bool(parts.hostname) and parts.netloc.isprintable() and " " not in parts.netloc and parts.port != 0
-    except ValueError:
-        is_usable = False
-    has_socks = find_spec("socks") is not None
-    if not is_usable or not (parts.scheme in {"http", "https"} or (has_socks and parts.scheme.startswith("socks"))):
+        parts = parse_url(prepend_scheme_if_needed(address, "http"))  # type: ignore[no-untyped-call] # as requests does
+    except (ValueError, TypeError):
+        parts = Url()
+    schemes = {"http", "https"} | ({"socks4", "socks4a", "socks5", "socks5h"} if find_spec("socks") else set())
+    if not parts.host or parts.scheme not in schemes:
         raise ConfigError("HTTPS_PROXY, or ALL_PROXY, is no address of an HTTP proxy; it looks like http://host:port")
 
 

@@ -111,7 +111,7 @@ class Listing:
         page_size: Rows asked for per page, at most 100.
         key: The field that tells rows apart, None where there is none.
         filtered: Whether it lists a part of all rows, which a row can enter anywhere when it is changed.
-        is_one_of_many: Whether it is one of the many parts that a resource is read in, of which some have no rows.
+        is_one_of_many: Whether there may be thousands of the kind, of which many have no rows.
         counts_rows: Whether total and limit count the rows of the listing, as they do but where it is known otherwise.
         side_by_side: How many pages can be asked for at the same time.
         note: Is told each time that page numbers turned out not to be trusted.

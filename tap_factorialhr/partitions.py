@@ -64,6 +64,11 @@ class Partition:
         """The same rows with one parent each, in which none is ambiguous."""
         return self._in_turn(product(*(one.one_by_one() for one in self.slices)))
 
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether there may be thousands of the kind, of which many have no rows."""
+        return any(one.is_one_of_many for one in self.slices)
+
     # Where it is refused
 
     @property

@@ -10,6 +10,7 @@ read goes on by cursor from where it was sure. Facts: API notes, "Pagination".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -37,6 +38,8 @@ _MOST_RESTARTS = 3
 """Pages that were promised and did not come, after which a listing is given up and not begun again."""
 _SECOND = 2
 """The number of the page after the first."""
+_MOST_ALIKE = 10
+"""Pages whose rows are alike, where these have no key to tell them apart."""
 _FEWEST_SIDE_BY_SIDE = 4
 """Pages of a listing from which on reading them in chains is faster than by cursor."""
 _SHORTEST = 2
@@ -148,7 +151,7 @@ def _by_cursor(
     """
     cursor, rows = resume or Resume()
     promise = promise if resume else Promise.UNSAID
-    pages = {hash(tuple(first.keys))} if first else set[int]()
+    pages = Counter([hash(tuple(first.keys))] if first else [])
     cursors, empty, places = {cursor}, 0, rows
     last: Trace | None = None
     while True:
@@ -181,19 +184,19 @@ def _by_cursor(
         yield page
 
 
-def _comes_again(listing: Listing, page: Trace, before: set[int], *, is_end: bool) -> bool:
+def _comes_again(listing: Listing, page: Trace, before: Counter[int], *, is_end: bool) -> bool:
     """Whether a page that was asked for only to be sure is one that has come, so that the server knows of no other.
 
     Raises:
         PaginationError: It has come, and more was promised, or it is full, so that there may be more.
     """
     fingerprint = hash(tuple(page.keys))
-    if fingerprint not in before:
-        before.add(fingerprint)
+    before[fingerprint] += 1
+    if before[fingerprint] == 1:
         return False
     if is_end:
         return True
-    if listing.key is not None:  # Rows without a key may be alike.
+    if before[fingerprint] > (_MOST_ALIKE if listing.key is None else 1):
         raise PaginationError("the server repeats a page")
     return False
 
@@ -206,7 +209,7 @@ def _check_alone(listing: Listing, first: Trace) -> Generator[Request, Page, Non
     """
     second = yield from _if_answered(listing.page(_SECOND))
     is_full = listing.is_full(first, first.size)
-    if second is None and is_full:
+    if second is None and is_full and first.size <= listing.page_size:
         raise PaginationError(_IN_DOUBT)
     if second is None or not len(second.rows):
         return

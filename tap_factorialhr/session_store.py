@@ -264,6 +264,7 @@ class SharedStore:
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             with contextlib.suppress(SessionError), self.exclusive():
                 self.load()
+                self._document = self._document or before  # What is not there any more is told by what was.
                 if self._document is None or (before and self._document.is_no_newer_than(before)):
                     self._write(self._with(session))
                 elif self._document.session.refresh_token != session.refresh_token:

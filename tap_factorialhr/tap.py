@@ -16,6 +16,7 @@ import dotenv
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
@@ -159,12 +160,15 @@ class TapFactorialHR(Tap):
         """
         privacy = {stream.name: stream.privacy for stream in self.own_streams}
         check_stream_maps(self.config.get("stream_maps") or {}, privacy)
-        # Those that are selected alone, where the SDK takes all: the others have no fields, not even their keys.
+        # Of those that are selected alone, where the SDK maps all: the others have no fields, not even their keys.
         names = {stream.name for stream in self._selected}
         selected = Catalog((name, entry) for name, entry in self.catalog.items() if name in names)
         try:
             super(Tap, self).setup_mapper()
             self.mapper.register_raw_streams_from_catalog(selected)
+            for name, entry in self.catalog.items():
+                as_it_is = SameRecordTransform(name, entry.schema.to_dict(), entry.key_properties, None)
+                self.mapper.stream_maps.setdefault(name, [as_it_is])
         except Exception as error:
             if clash := stream_maps.clash(error):
                 raise clash from None

@@ -40,7 +40,6 @@ _ANSWER_SECONDS = 30.0
 _CONNECTION = {
     "connect_timeout": "10",
     "application_name": "tap-factorialhr",
-    "client_encoding": "UTF8",
     # A database that has gone without a word is noticed.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
@@ -90,7 +89,7 @@ class TokenDatabase:
 
     def __init__(self, url: str, *, row: str, token_name: str | None, lock_seconds: float) -> None:
         self._driver = _driver()
-        self._parameters = {**_CONNECTION, **_parameters(self._driver, url)}
+        self._parameters = {**_CONNECTION, **_parameters(self._driver, url), "client_encoding": "UTF8"}
         self._row = row
         named = (
             f"the token_name {token_name} (is it spelt right?)"
@@ -165,10 +164,12 @@ class TokenDatabase:
         return connection
 
     def _create(self, database: psycopg.Connection) -> None:
-        # One after the other: IF NOT EXISTS does not see what another process is making in this instant.
-        database.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (TABLE,))
-        database.execute(_CREATE)
-        database.commit()
+        errors = self._driver.errors
+        try:
+            database.execute(_CREATE)
+            database.commit()
+        except (errors.DuplicateObject, errors.DuplicateTable, errors.UniqueViolation):
+            database.rollback()  # IF NOT EXISTS does not see what another process was making in this instant.
 
     def _lock(self) -> str:
         """Have the row locked, which each commit lets go of; what is in it."""

@@ -304,7 +304,7 @@ class PartitionWalk:
             fetcher.page_size,
             self._key,
             partition.filtered,
-            is_one_of_many=partition.can_be_left_out,
+            is_one_of_many=partition.is_one_of_many,
             counts_rows=self._counts_rows,
             side_by_side=fetcher.scheduler.concurrency,
             note=self._note,

@@ -254,5 +254,5 @@ def test_a_run_without_changes_is_no_news(tap: TapRunner, company: Sandbox) -> N
 def test_where_a_whole_read_begins_takes_the_place_of_a_bookmark_by_another_key() -> None:
     mark: dict[str, Any] = {"replication_key": "id", "replication_key_value": "5"}
     Bookmark().begin(mark, "updated_at", None)
-    assert mark == {"begun_from": "0001-01-01"}
+    assert mark == {"replication_key": None, "replication_key_value": None, "begun_from": "0001-01-01"}
     assert Bookmark.of(mark, "updated_at", datetime(2026, 1, 1, tzinfo=UTC)).begun_from == date.min

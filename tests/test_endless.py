@@ -94,6 +94,16 @@ def test_a_proxy_that_cannot_be_one_is_told_before_any_request(address: str, mon
     assert "SECRET" not in repr(caught.value) + repr(caught.value.__context__)
 
 
+@pytest.mark.parametrize(
+    "address", ["http://u:a b@x:1", "//x:1", "HTTP://x:1", "http://[::1]:1/", "x.example:1", "http://u:p%40@x"]
+)
+def test_any_other_is_for_requests_to_try(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    monkeypatch.setenv("NO_PROXY", "")
+    with Session("https://api.example", connections=1) as session:
+        assert session.proxies["https"] == address
+
+
 class TestProxy:
     @pytest.mark.parametrize("part", [b"x", b"X: y\r\n"], ids=["a header that drips", "headers without end"])
     def test_whose_answer_does_not_end_is_given_up(self, monkeypatch: pytest.MonkeyPatch, part: bytes) -> None:

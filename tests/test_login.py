@@ -141,7 +141,7 @@ def test_a_browser_that_is_gone_has_brought_its_code(login: Login) -> None:
     asked = parse_qs(urlsplit(page_in(process)).query)
     back = urlsplit(asked["redirect_uri"][0])
     answer = urlencode({"code": login.sandbox.oauth.issue_code(back.geturl()), "state": asked["state"][0]})
-    for target in ("http://[x/callback?code=any", f"{back.path}?{answer}"):
+    for target in ("http://[x/callback?code=any", f"{back.geturl()}?{answer}"):  # the latter as for a proxy
         with socket.create_connection((back.hostname or "", back.port or 0)) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {back.netloc}\r\n\r\n".encode())

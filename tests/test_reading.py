@@ -423,7 +423,20 @@ def test_a_cursor_that_grows_without_end_is_an_error() -> None:
         read_shelf(shelf, by_number=False)
 
 
-@pytest.mark.parametrize(("rows", "is_error"), [(10, True), (9, False)])
+@pytest.mark.parametrize("has_next_page", [True, None])
+@pytest.mark.parametrize("by_number", [True, False])
+def test_rows_without_a_key_that_come_again_for_ever_are_given_up(by_number: bool, has_next_page: bool | None) -> None:
+    """By a server that ignores cursors, and gives another one each time."""
+
+    def twist(answer: dict[str, Any], _: Asked) -> None:
+        answer["meta"] |= {"has_next_page": has_next_page, "end_cursor": f"cursor-{len(shelf.asked)}"}
+
+    shelf = Shelf([1, 2, 3], limit=3, twist=twist, ignores=frozenset({"after_id", "page"}))
+    with pytest.raises(PaginationError, match="repeats a page"):
+        read_shelf(shelf, by_number=by_number, key=None)
+
+
+@pytest.mark.parametrize(("rows", "is_error"), [(10, True), (9, False), (25, False)])
 @pytest.mark.parametrize("by_number", [True, False])
 def test_a_full_page_without_a_word_on_others_is_not_all_because_the_second_is_refused(
     rows: int, is_error: bool, by_number: bool
@@ -431,7 +444,8 @@ def test_a_full_page_without_a_word_on_others_is_not_all_because_the_second_is_r
     def refuse(answer: dict[str, Any], asked: Asked) -> None:
         if asked.get("page") == "2":
             raise UnavailableError("HTTP 403")
-        answer["meta"] = {"limit": 10}
+        answer["data"] = [{"id": str(one)} for one in shelf.ids]
+        answer["meta"] = {}
 
     shelf = Shelf(list(range(1, rows + 1)), limit=10, twist=refuse)
     if is_error:

@@ -130,9 +130,13 @@ class _Handler(BaseHTTPRequestHandler):
     answers: queue.Queue[dict[str, str] | str]
 
     def do_GET(self) -> None:
-        path, _, query = self.path.partition("?")
-        answer = dict(parse_qsl(query.partition("#")[0]))
-        if path != self.path_expected or not answer.keys() & {"code", "error"}:
+        try:
+            asked = urlsplit(self.path)
+        except ValueError:
+            self.send_error(404)
+            return
+        answer = dict(parse_qsl(asked.query))
+        if asked.path != self.path_expected or not answer.keys() & {"code", "error"}:
             self.send_error(404)
             return
         try:
