@@ -19,6 +19,7 @@ from tap_factorialhr.errors import ConfigError
 from tap_factorialhr.http_session import Session
 from tap_factorialhr.openapi import DEFAULT_VERSION
 from tap_factorialhr.sandbox import Company, Sandbox
+from tests.support.numbers import STREAMS
 from tests.support.tap import TAP, TapRunner, config_for
 
 if TYPE_CHECKING:
@@ -271,10 +272,15 @@ def test_stream_maps_for_all_streams_are_for_those_that_are_selected(tap: TapRun
         for part in entry["metadata"]:  # as Meltano has it
             part["metadata"]["selected"] = entry["tap_stream_id"] == "teams"
     mapped = {**config, "stream_maps": {"*": {"added": "str(1)"}}}
-    assert tap(mapped, "--test=schema", catalog=catalog).code == 0
     run = tap(mapped, catalog=catalog)
     assert run.code == 0, run.stderr
     assert {record["added"] for record in run.records["teams"]} == {"1"}
+
+
+def test_the_schemas_of_streams_that_cannot_be_selected_are_shown_as_well(tap: TapRunner, company: Sandbox) -> None:
+    run = tap(config_for(company, drop_classes=["user"]), "--test=schema")
+    assert run.code == 0, run.stderr
+    assert len(run.of_type("SCHEMA")) == STREAMS
 
 
 @pytest.mark.parametrize(
