@@ -166,9 +166,11 @@ class TapFactorialHR(Tap):
         try:
             super(Tap, self).setup_mapper()
             self.mapper.register_raw_streams_from_catalog(selected)
-            for name, entry in self.catalog.items():
-                as_it_is = SameRecordTransform(name, entry.schema.to_dict(), entry.key_properties, None)
-                self.mapper.stream_maps.setdefault(name, [as_it_is])
+            self.mapper.stream_maps |= {
+                name: [SameRecordTransform(name, entry.schema.to_dict(), entry.key_properties, None)]
+                for name, entry in self.catalog.items()
+                if name not in selected
+            }
         except Exception as error:
             if clash := stream_maps.clash(error):
                 raise clash from None
